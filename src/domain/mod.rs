@@ -1,0 +1,12 @@
+//! Vocabulary: the words and rules everything else is written in. No I/O.
+
+pub mod digest;
+pub mod download;
+pub mod id;
+pub mod measure;
+pub mod message;
+pub mod reason;
+pub mod resource;
+pub mod secret;
+pub mod source;
+pub mod time;
