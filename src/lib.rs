@@ -1,4 +1,16 @@
 //! Larkive: a media archive for Feishu and Lark.
 
+pub mod app;
+pub mod archive;
+pub mod blob;
+pub mod catalogue;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod feishu;
+pub mod http;
+pub mod metrics;
+pub mod sandbox;
+pub mod telemetry;
+pub mod worker;

@@ -1,1 +1,3 @@
-fn main(){}
+//! The `larkive` program.
+
+fn main() {}

@@ -27,8 +27,7 @@ pub enum Source {
 
 impl Source {
     /// Every source.
-    pub const ALL: [Source; 6] =
-        [Self::Message, Self::Image, Self::File, Self::Baike, Self::Lingo, Self::TicketImage];
+    pub const ALL: [Source; 6] = [Self::Message, Self::Image, Self::File, Self::Baike, Self::Lingo, Self::TicketImage];
 
     /// The name in JSON, views and filters.
     #[must_use]

@@ -1,0 +1,7 @@
+//! What Larkive does: one verb per file. Rows change only through here.
+
+pub mod download;
+pub mod expand;
+pub mod fetch;
+pub mod ingest;
+pub mod retry;

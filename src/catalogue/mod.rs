@@ -1,0 +1,200 @@
+//! The catalogue: what was delivered and where every resource stands. The only place with SQL.
+//!
+//! SQLite in WAL mode with one writing connection and a pool of reading ones. `synchronous=FULL`:
+//! what was committed survives a power cut, which is what an answer of 200 promises.
+
+pub mod events;
+pub mod listing;
+pub mod messages;
+pub mod resources;
+pub mod statistics;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlitePool};
+
+/// The catalogue's file name inside the data directory.
+pub const FILE_NAME: &str = "larkive.db";
+
+/// How long a connection waits for another process's write lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages in the log before a checkpoint (64 MB of 4 KiB pages): fewer, larger checkpoints keep
+/// the slowest answers short.
+const CHECKPOINT_PAGES: &str = "16000";
+/// Page cache of one connection in KiB (negative: SQLite's spelling for KiB).
+const WRITER_CACHE_KIB: &str = "-8192";
+const READER_CACHE_KIB: &str = "-1024";
+/// Connections for reading: pages and API calls overlap, memory stays small.
+const READERS: u32 = 4;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// An open catalogue. Cloned freely.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    read: SqlitePool,
+    write: Option<SqlitePool>,
+}
+
+/// What can go wrong with the catalogue.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// There is no catalogue, and this caller creates none.
+    #[error(
+        "there is no catalogue at {0}; `larkive serve` or `larkive demo --data-dir …` creates one, LARKIVE_DATA_DIR says where"
+    )]
+    Missing(PathBuf),
+    /// The catalogue was written by a newer program.
+    #[error("the catalogue {path} has version {found}, newer than this program's {known}; use the newer larkive")]
+    Newer {
+        /// The catalogue's file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// The catalogue needs a migration, and this caller only reads.
+    #[error(
+        "the catalogue {path} has version {found}, older than this program's {known}; start `larkive serve` once to migrate it"
+    )]
+    Older {
+        /// The catalogue's file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version that this program needs.
+        known: i64,
+    },
+    /// A migration that was applied is not the one that this program carries.
+    #[error("the catalogue {0} was changed by another program: its migrations are not Larkive's")]
+    Foreign(PathBuf),
+    /// A caller that may only read tried to write.
+    #[error("this catalogue is open for reading only")]
+    ReadOnly,
+    /// A stored value is not what its column promises.
+    #[error("the catalogue holds a bad value in {table}.{column}, row {row}: {message}")]
+    BadValue {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row.
+        row: i64,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// SQLite said no.
+    #[error("the catalogue failed")]
+    Sqlite(#[from] sqlx::Error),
+}
+
+impl Catalogue {
+    /// Opens the catalogue at `path` for reading and writing, creates it if there is none, and
+    /// brings it to this program's version.
+    ///
+    /// # Errors
+    /// If it cannot be opened or created, or is newer than this program.
+    pub async fn open(path: &Path) -> Result<Self, CatalogueError> {
+        let options = connect_options(path).create_if_missing(true);
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB))
+            .await?;
+        migrate(&write, path).await?;
+        let read = read_pool(options.create_if_missing(false)).await?;
+        Ok(Self { read, write: Some(write) })
+    }
+
+    /// Opens an existing catalogue of exactly this program's version for reading; creates and
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// If there is none, or its version is another.
+    pub async fn open_read_only(path: &Path) -> Result<Self, CatalogueError> {
+        if !path.is_file() {
+            return Err(CatalogueError::Missing(path.to_owned()));
+        }
+        let read = read_pool(connect_options(path).read_only(true)).await?;
+        check_version(&read, path).await?;
+        Ok(Self { read, write: None })
+    }
+
+    /// The connections for reading.
+    #[must_use]
+    pub fn read(&self) -> &SqlitePool {
+        &self.read
+    }
+
+    /// The connection for writing; there is one, and whoever holds it holds up everyone else.
+    ///
+    /// # Errors
+    /// If the catalogue was opened for reading only.
+    pub fn write(&self) -> Result<&SqlitePool, CatalogueError> {
+        self.write.as_ref().ok_or(CatalogueError::ReadOnly)
+    }
+
+    /// Closes every connection; the last one out folds the log into the file.
+    pub async fn close(&self) {
+        self.read.close().await;
+        if let Some(write) = &self.write {
+            write.close().await;
+        }
+    }
+}
+
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .optimize_on_close(true, 400)
+        .disable_statement_logging()
+}
+
+async fn read_pool(options: SqliteConnectOptions) -> Result<SqlitePool, CatalogueError> {
+    let options =
+        options.pragma("query_only", "1").pragma("cache_size", READER_CACHE_KIB).optimize_on_close(false, None);
+    Ok(SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await?)
+}
+
+async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), CatalogueError> {
+    MIGRATIONS.run(pool).await.map_err(|error| match error {
+        MigrateError::VersionMissing(found) if found > known_version() => {
+            CatalogueError::Newer { path: path.to_owned(), found, known: known_version() }
+        }
+        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => CatalogueError::Foreign(path.to_owned()),
+        MigrateError::Execute(error) => CatalogueError::Sqlite(error),
+        other => CatalogueError::Sqlite(sqlx::Error::Migrate(Box::new(other))),
+    })
+}
+
+async fn check_version(pool: &SqlitePool, path: &Path) -> Result<(), CatalogueError> {
+    let known = known_version();
+    let found: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success")
+        .fetch_one(pool)
+        .await
+        .map_err(|error| match error {
+            sqlx::Error::Database(_) => CatalogueError::Foreign(path.to_owned()),
+            other => CatalogueError::Sqlite(other),
+        })?;
+    let path = path.to_owned();
+    match found.cmp(&known) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(CatalogueError::Newer { path, found, known }),
+        std::cmp::Ordering::Less => Err(CatalogueError::Older { path, found, known }),
+    }
+}
+
+fn known_version() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}

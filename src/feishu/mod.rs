@@ -1,0 +1,10 @@
+//! The open platform, Feishu or Lark: everything that knows its protocol.
+
+pub mod code;
+pub mod content;
+pub mod crypto;
+pub mod event;
+pub mod fetch;
+pub mod limit;
+pub mod token;
+pub mod webhook;
