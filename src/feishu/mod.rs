@@ -5,6 +5,7 @@ pub mod content;
 pub mod crypto;
 pub mod event;
 pub mod fetch;
+pub mod json;
 pub mod limit;
 pub mod token;
 pub mod webhook;
