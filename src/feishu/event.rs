@@ -144,7 +144,6 @@ mod tests {
 
     use super::*;
     use crate::domain::message::SenderType;
-    use crate::domain::source::Target;
 
     fn read_v2(event_type: &str, event: Value) -> Result<Event, Unreadable> {
         let header = json!({"event_type": event_type, "create_time": "1603977298000000", "tenant_key": "t"});
@@ -256,11 +255,11 @@ mod tests {
             let Event::TicketMessage(message) = read_v2("helpdesk.ticket_message.created_v1", event).unwrap() else {
                 panic!("no ticket message")
             };
+            assert_eq!((message.ticket_id.as_str(), message.ticket_message_id.as_str()), ("69", "70"));
             message.images
         };
-        let image = |index| Target::TicketImage { ticket_id: "69".into(), msg_id: "70".into(), index };
-        assert_eq!(images(json!({"msg_type": "image", "image_key": "k"})), [image(None)]);
-        assert_eq!(images(json!({"msg_type": "post", "image_keys": ["a", "b"]})), [image(Some(0)), image(Some(1))]);
+        assert_eq!(images(json!({"msg_type": "image", "image_key": "k"})), [None]);
+        assert_eq!(images(json!({"msg_type": "post", "image_keys": ["a", "b"]})), [Some(0), Some(1)]);
         assert_eq!(images(json!("text")), []);
         let slash = json!({"ticket_message_id": "../x", "ticket": {"ticket_id": "1"}});
         let refused = read_v2("helpdesk.ticket_message.created_v1", slash).unwrap_err();

@@ -10,6 +10,8 @@ use crate::domain::id::ResourceKey;
 use crate::domain::message::Problem;
 use crate::domain::resource::{Found, ResourceType, Role};
 
+/// The most foreign words that are noted, so that notes of every other kind still find room.
+const MAX_FOREIGN_WORDS: usize = MAX_NOTES / 2;
 /// How much of a foreign word a note quotes, in characters.
 const MAX_QUOTED_CHARS: usize = 40;
 
@@ -78,6 +80,9 @@ impl Harvest {
 
     /// Notes a foreign word, quoted and cut, since it may hold anything.
     pub(super) fn note_unknown(&mut self, what: &str, word: &str) {
+        if self.notes.len() >= MAX_FOREIGN_WORDS {
+            return;
+        }
         let quoted: String = word.chars().take(MAX_QUOTED_CHARS).collect();
         self.note(format!("unknown {what} {quoted:?}"));
     }

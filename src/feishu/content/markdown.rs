@@ -170,8 +170,8 @@ mod tests {
     fn no_text_takes_more_than_linear_time() {
         // Each of these makes a search that starts over at every mark look at the rest of the text
         // each time: hours instead of a moment.
-        let many = 500_000;
-        let growing: String = (1..1500).map(|length| "`".repeat(length) + " ").collect();
+        let many = 100_000;
+        let growing: String = (1..800).map(|length| "`".repeat(length) + " ").collect();
         for text in ["![](".repeat(many), "![".repeat(many), "![](<".repeat(many), "![]( ".repeat(many), growing] {
             assert_eq!(image_keys(&text).len(), 0);
         }

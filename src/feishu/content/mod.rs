@@ -29,7 +29,7 @@ pub const MAX_RESOURCES_PER_MESSAGE: usize = 10_000;
 /// The longest text kept for searching, in characters. The platform takes 150 KB of text.
 pub const MAX_TEXT_CHARS: usize = 100_000;
 /// The most notes about one message; they are for a person to read.
-pub const MAX_NOTES: usize = 20;
+pub const MAX_NOTES: usize = 40;
 
 /// What was found in a message's content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -132,4 +132,91 @@ fn read_body(family: Family, message_type: &str, content: &str, harvest: &mut Ha
 
 fn members(body: &Value) -> Result<&Map<String, Value>, Unreadable> {
     body.as_object().ok_or_else(|| Unreadable("the content is no JSON object".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn text_of(message_type: &str, body: &Value) -> Option<String> {
+        read(message_type, &body.to_string()).text
+    }
+
+    #[test]
+    fn words_are_kept_for_searching() {
+        let check = |message_type, body: Value, text: &str| {
+            assert_eq!(text_of(message_type, &body).as_deref(), Some(text), "{message_type}");
+        };
+        let post = json!({"title": "Plan", "content": [[{"tag": "text", "text": "a "}, {"tag": "a", "text": "b"}],
+            [{"tag": "at", "user_id": "@_user_1", "user_name": "Tom"}, {"tag": "img", "image_key": "img_1"}], []]});
+        check("text", json!({"text": "@_user_1 he\u{0}llo"}), "@_user_1 hello");
+        check("post", post.clone(), "Plan\na b\nTom");
+        check(
+            "post",
+            json!({"post": {"en_us": {"content": [[{"tag": "text", "text": "x"}]]}, "zh_cn": post}}),
+            "x\nPlan\na b\nTom",
+        );
+        check("post", json!({"content": [[{"text": "x"}]], "content_v2": [[{"tag": "md", "text": "**x**"}]]}), "**x**");
+        check("todo", json!({"summary": {"title": "", "content": [[{"tag": "text", "text": "milk"}]]}}), "milk");
+        check(
+            "system",
+            json!({"template": "{from_user} left", "from_user": ["A", "B"], "divider_text": {"text": "new"}}),
+            "{from_user} left\nA B\nnew",
+        );
+        check("vote", json!({"topic": "lunch", "options": ["rice", "noodles"]}), "lunch\nrice noodles");
+        check(
+            "interactive",
+            json!({"title": "t", "elements": [[{"tag": "text", "text": "x"}, {"tag": "button", "text": "ok"}]]}),
+            "t\nx\nok",
+        );
+        let sent = json!({"schema": "2.0", "header": {"title": {"tag": "plain_text", "content": "Sent"}},
+            "body": {"elements": [{"tag": "markdown", "content": "**x**"}]}});
+        check("interactive", json!({"title": "please update", "user_dsl": sent.to_string()}), "Sent\n**x**");
+        assert_eq!(text_of("share_chat", &json!({"chat_id": "oc_1"})), None);
+        assert_eq!(text_of("post", &json!({"title": " ", "content": []})), None);
+    }
+
+    #[test]
+    fn only_content_that_breaks_its_promise_is_a_problem() {
+        let check = |message_type, content, problem| {
+            assert_eq!(read(message_type, content).problem, problem, "{message_type} {content}")
+        };
+        let unreadable = Some(Problem::ContentUnreadable);
+        for message_type in
+            ["image", "file", "audio", "media", "video", "sticker", "folder", "post", "interactive", "todo"]
+        {
+            for content in ["", "words", "[]", "null", "\"words\""] {
+                check(message_type, content, unreadable);
+            }
+        }
+        for message_type in ["text", "share_user", "merge_forward", "from_the_future"] {
+            check(message_type, "", None);
+            check(message_type, "{}", None);
+        }
+        check("text", "words", unreadable);
+        check("image", r#"{"image_key":""}"#, unreadable);
+        check("post", "{}", None);
+        check("from_the_future", "[]", None);
+        check("from_the_future", "words", unreadable);
+    }
+
+    #[test]
+    fn a_forward_is_marked_and_nothing_else() {
+        for content in ["Merged and Forwarded Message", r#"{"content":"Merged and Forwarded Message"}"#, ""] {
+            assert_eq!(read("merge_forward", content), Content { forward: true, ..Content::default() });
+        }
+    }
+
+    #[test]
+    fn what_one_message_yields_is_bounded() {
+        let element = |n: usize| json!({"tag": format!("new_{n}"), "image_key": format!("img_{n}"), "text": "words and more words "});
+        let elements: Vec<Value> = (0..2 * MAX_RESOURCES_PER_MESSAGE).map(element).collect();
+        let content = read("post", &json!({"content": [elements]}).to_string());
+        assert_eq!(content.resources.len(), MAX_RESOURCES_PER_MESSAGE);
+        assert!(content.notes.len() <= MAX_NOTES);
+        assert_eq!(content.notes.last().unwrap(), "only the first 10000 resources are taken");
+        assert!(content.text.is_some_and(|text| (MAX_TEXT_CHARS - 1..=MAX_TEXT_CHARS).contains(&text.len())));
+    }
 }

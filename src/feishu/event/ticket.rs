@@ -3,10 +3,9 @@
 use serde_json::Value;
 
 use super::Unreadable;
-use super::fields::{id, required_segment, text, text_or_number, time, word};
+use super::fields::{id, required_segment, text_or_number, time, word};
 use crate::domain::id::{ChatId, MessageId};
 use crate::domain::message::{Sender, SenderType};
-use crate::domain::source::Target;
 use crate::domain::time::Timestamp;
 
 /// The most images that are read from one ticket message; a client sends a handful.
@@ -31,8 +30,8 @@ pub struct TicketMessage {
     pub text: Option<String>,
     /// When it was sent.
     pub sent_at: Option<Timestamp>,
-    /// Its images, in the order of the message.
-    pub images: Vec<Target>,
+    /// Its images, by their position in a post; an image message has one without position.
+    pub images: Vec<Option<u32>>,
 }
 
 /// Reads a `helpdesk.ticket_message.created_v1` event. The page and the samples disagree on several
@@ -40,16 +39,6 @@ pub struct TicketMessage {
 pub(super) fn created(event: &Value) -> Result<TicketMessage, Unreadable> {
     let ticket_id = required_segment(event, "/event/ticket/ticket_id")?;
     let ticket_message_id = required_segment(event, "/event/ticket_message_id")?;
-    let image = |index| Target::TicketImage { ticket_id: ticket_id.clone(), msg_id: ticket_message_id.clone(), index };
-    // The API asks for an image of a post by its position, for the image of an image message without one.
-    let in_post = event
-        .pointer("/event/content/image_keys")
-        .and_then(Value::as_array)
-        .map_or(0, |keys| keys.len().min(MAX_IMAGES));
-    let images = match text(event, "/event/content/image_key") {
-        Some(key) if !key.is_empty() && in_post == 0 => vec![image(None)],
-        _ => (0..u32::try_from(in_post).unwrap_or(u32::MAX)).map(|index| image(Some(index))).collect(),
-    };
     // The page calls the sender's type 1 for a bot, 2 for a guest, 3 for an agent.
     let kind = match text_or_number(event, "/event/sender_type").as_deref() {
         Some("1") => Some(SenderType::Bot),
@@ -63,8 +52,17 @@ pub(super) fn created(event: &Value) -> Result<TicketMessage, Unreadable> {
         message_type: word(event, "/event/content/msg_type").or_else(|| word(event, "/event/msg_type")),
         text: word(event, "/event/text").or_else(|| word(event, "/event/content/content")),
         sent_at: time(event, "/header/create_time"),
-        images,
+        images: images(event),
         ticket_id,
         ticket_message_id,
     })
+}
+
+/// The keys cannot be downloaded by themselves; the API takes the ticket, the message and the position.
+fn images(event: &Value) -> Vec<Option<u32>> {
+    let in_post = event.pointer("/event/content/image_keys").and_then(Value::as_array);
+    match in_post.filter(|keys| !keys.is_empty()) {
+        Some(keys) => (0..).map(Some).take(keys.len().min(MAX_IMAGES)).collect(),
+        None => word(event, "/event/content/image_key").map(|_| None).into_iter().collect(),
+    }
 }
