@@ -214,23 +214,20 @@ mod tests {
     }
 
     fn english() -> String {
-        let mut table = "| Reason | State | Upstream codes | Who can mend it | Cause | Remedy |\n\
-                         |---|---|---|---|---|---|\n"
-            .to_owned();
-        for reason in ReasonCode::ALL {
-            let (codes, owner) = (codes_of(*reason), reason.owner().en());
-            let (cause, remedy) = (reason.cause().en, reason.remedy().en);
-            writeln!(table, "| `{reason}` | `{}` | {codes} | {owner} | {cause} | {remedy} |", reason.state()).unwrap();
-        }
-        table
+        let head = ["Reason", "State", "Upstream codes", "Who can mend it", "Cause", "Remedy"];
+        table(head, |reason| [reason.owner().en(), reason.cause().en, reason.remedy().en])
     }
 
     fn chinese() -> String {
-        let mut table = "| 原因 | 状态 | 平台错误码 | 处理人 | 说明 | 处理办法 |\n|---|---|---|---|---|---|\n".to_owned();
+        let head = ["原因", "状态", "平台错误码", "处理人", "说明", "处理办法"];
+        table(head, |reason| [reason.owner().zh(), reason.cause().zh, reason.remedy().zh])
+    }
+
+    fn table(head: [&str; 6], texts: fn(ReasonCode) -> [&'static str; 3]) -> String {
+        let mut table = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
         for reason in ReasonCode::ALL {
-            let (codes, owner) = (codes_of(*reason), reason.owner().zh());
-            let (cause, remedy) = (reason.cause().zh, reason.remedy().zh);
-            writeln!(table, "| `{reason}` | `{}` | {codes} | {owner} | {cause} | {remedy} |", reason.state()).unwrap();
+            let (state, codes, texts) = (reason.state(), codes_of(*reason), texts(*reason).join(" | "));
+            writeln!(table, "| `{reason}` | `{state}` | {codes} | {texts} |").unwrap();
         }
         table
     }
