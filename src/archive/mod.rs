@@ -4,4 +4,5 @@ pub mod download;
 pub mod expand;
 pub mod fetch;
 pub mod ingest;
+pub mod replay;
 pub mod retry;

@@ -6,7 +6,9 @@
 pub mod events;
 pub mod listing;
 pub mod messages;
+pub mod replay;
 pub mod resources;
+pub mod retry;
 pub mod statistics;
 
 use std::path::{Path, PathBuf};

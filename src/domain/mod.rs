@@ -2,6 +2,7 @@
 
 pub mod digest;
 pub mod download;
+pub mod filter;
 pub mod id;
 pub mod measure;
 pub mod message;
