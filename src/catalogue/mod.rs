@@ -94,6 +94,21 @@ pub enum CatalogueError {
     Sqlite(#[from] sqlx::Error),
 }
 
+impl CatalogueError {
+    /// Whether the same request may succeed in a moment: others hold the connections or the lock.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Sqlite(sqlx::Error::PoolTimedOut) => true,
+            // The low byte is SQLite's primary result code; 5 is SQLITE_BUSY.
+            Self::Sqlite(sqlx::Error::Database(error)) => {
+                error.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Catalogue {
     /// Opens the catalogue at `path` for reading and writing, creates it if there is none, and
     /// brings it to this program's version.
