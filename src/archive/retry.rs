@@ -36,3 +36,31 @@ pub async fn matching(catalogue: &Catalogue, filter: &Filter, now: Timestamp) ->
         }
     }
 }
+
+/// Re-queues these resources as far as they may be moved. Returns how many were.
+///
+/// # Errors
+/// If the catalogue cannot be written.
+pub async fn these(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<u64, CatalogueError> {
+    let mut queued = 0;
+    for batch in ids.chunks(retry::BATCH) {
+        queued += retry::requeue(catalogue, batch).await?;
+    }
+    Ok(queued)
+}
+
+/// How many resources [`matching`] would move.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn count_matching(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Result<u64, CatalogueError> {
+    retry::count(catalogue, filter, now).await
+}
+
+/// How many resources [`these`] would move.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn count_these(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<u64, CatalogueError> {
+    retry::count_of(catalogue, ids).await
+}

@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 
 /// Rows moved in one transaction: the writer is held for milliseconds, so that deliveries still
 /// get their answer while a large archive is re-queued.
-const BATCH: i64 = 500;
+pub const BATCH: usize = 500;
 
 /// What `retry` may move: what ended without bytes, and what waits for its next attempt. Running
 /// and stored resources are left alone.
@@ -38,9 +38,8 @@ pub struct Batch {
 /// # Errors
 /// If the catalogue cannot be written.
 pub async fn requeue(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<u64, CatalogueError> {
-    let list = ids.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
     let mut sql = Sql::new(REQUEUE);
-    sql.push_bind(format!("[{list}]")).push(")) AND ").push(RETRYABLE);
+    sql.push_bind(json_list(ids)).push(")) AND ").push(RETRYABLE);
     Ok(sql.build().execute(catalogue.write()?).await?.rows_affected())
 }
 
@@ -57,7 +56,7 @@ pub async fn requeue_batch(
     let mut sql = Sql::new("SELECT r.resource_row_id");
     push_retryable(&mut sql, filter, now);
     sql.push(" AND r.resource_row_id > ").push_bind(after.map_or(0, |id| id.0));
-    sql.push(" ORDER BY r.resource_row_id LIMIT ").push_bind(BATCH);
+    sql.push(" ORDER BY r.resource_row_id LIMIT ").push_bind(BATCH as i64);
     let rows = sql.build().fetch_all(catalogue.read()).await?;
     let ids = rows.iter().map(|row| row.try_get(0).map(ResourceId)).collect::<Result<Vec<_>, _>>()?;
     let queued = if ids.is_empty() { 0 } else { requeue(catalogue, &ids).await? };
@@ -80,10 +79,9 @@ pub async fn count(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Re
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn count_of(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<u64, CatalogueError> {
-    let list = ids.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",");
     let mut sql =
         Sql::new("SELECT COUNT(*) FROM resources AS r WHERE r.resource_row_id IN (SELECT value FROM json_each(");
-    sql.push_bind(format!("[{list}]")).push(")) AND ").push(RETRYABLE);
+    sql.push_bind(json_list(ids)).push(")) AND ").push(RETRYABLE);
     let count: i64 = sql.build_query_scalar().fetch_one(catalogue.read()).await?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
@@ -92,4 +90,10 @@ fn push_retryable(sql: &mut Sql, filter: &Filter, now: Timestamp) {
     sql.push(FROM_RESOURCES);
     push_selection(sql, filter, now, None);
     sql.push(" AND ").push(RETRYABLE);
+}
+
+/// Row numbers as one bound value, however many there are.
+fn json_list(ids: &[ResourceId]) -> String {
+    let numbers: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
+    format!("[{}]", numbers.join(","))
 }

@@ -153,8 +153,8 @@ impl Filter {
         spell(&mut pairs, "q", self.search.iter().flat_map(Search::words));
         spell(&mut pairs, "from", self.from.iter().map(Moment::canonical));
         spell(&mut pairs, "to", self.to.iter().map(Moment::canonical));
-        spell(&mut pairs, "min_size", &self.min_size);
-        spell(&mut pairs, "max_size", &self.max_size);
+        spell(&mut pairs, "min_size", self.min_size);
+        spell(&mut pairs, "max_size", self.max_size);
         pairs.sort();
         pairs
     }

@@ -105,7 +105,7 @@ pub async fn resources(
 #[derive(Debug)]
 pub struct Walk<'a> {
     catalogue: &'a Catalogue,
-    filter: &'a Filter,
+    filter: Filter,
     asked_at: Timestamp,
     next: Next,
 }
@@ -121,7 +121,7 @@ enum Next {
 impl<'a> Walk<'a> {
     /// A walk over what the filter asks for, asked for at `now`.
     #[must_use]
-    pub fn new(catalogue: &'a Catalogue, filter: &'a Filter, now: Timestamp) -> Self {
+    pub fn new(catalogue: &'a Catalogue, filter: Filter, now: Timestamp) -> Self {
         Self { catalogue, filter, asked_at: now, next: Next::Start }
     }
 
@@ -135,7 +135,7 @@ impl<'a> Walk<'a> {
             Next::After(position) => Some(position),
             Next::Nowhere => return Ok(Vec::new()),
         };
-        let rows = rows_after(self.catalogue, self.filter, self.asked_at, after, STRIDE).await?;
+        let rows = rows_after(self.catalogue, &self.filter, self.asked_at, after, STRIDE).await?;
         self.next = match rows.last() {
             Some(last) if rows.len() == STRIDE as usize => Next::After(last.position()),
             _ => Next::Nowhere,

@@ -272,8 +272,7 @@ async fn a_walk_sees_more_than_one_stretch() {
     .execute(seeded.catalogue.write().unwrap())
     .await
     .unwrap();
-    let everything = Filter::default();
-    let mut walk = Walk::new(&seeded.catalogue, &everything, noon());
+    let mut walk = Walk::new(&seeded.catalogue, Filter::default(), noon());
     let mut seen = 0;
     loop {
         let stretch = walk.next().await.unwrap();

@@ -48,7 +48,7 @@ async fn resources_of(api: &Api, message: &Message) -> Result<Vec<Resource>, Pro
         message_id: vec![message.message_id.clone()],
         ..Filter::default()
     };
-    let mut walk = Walk::new(&api.catalogue, &filter, api.clock.now());
+    let mut walk = Walk::new(&api.catalogue, filter, api.clock.now());
     let mut resources = Vec::new();
     loop {
         let stretch = walk.next().await?;
