@@ -19,25 +19,16 @@ pub async fn one(catalogue: &Catalogue, id: ResourceId) -> Result<Option<u64>, C
 
 /// Re-queues every resource that a filter asks for, as asked at `now`. Returns how many were moved.
 ///
-/// The work is done in batches by ascending id, so that what fails again meanwhile is not moved
-/// twice and deliveries are not held up.
+/// What is meant is settled first, so that what fails again meanwhile is not moved twice.
 ///
 /// # Errors
 /// If the catalogue cannot be read or written.
 pub async fn matching(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Result<u64, CatalogueError> {
-    let mut queued = 0;
-    let mut after = None;
-    loop {
-        let batch = retry::requeue_batch(catalogue, filter, after, now).await?;
-        queued += batch.queued;
-        match batch.last {
-            Some(last) => after = Some(last),
-            None => return Ok(queued),
-        }
-    }
+    let ids = retry::find(catalogue, filter, now).await?;
+    these(catalogue, &ids).await
 }
 
-/// Re-queues these resources as far as they may be moved. Returns how many were.
+/// Re-queues these resources as far as they may be moved, in batches. Returns how many were.
 ///
 /// # Errors
 /// If the catalogue cannot be written.

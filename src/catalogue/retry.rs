@@ -1,6 +1,6 @@
 //! Re-queueing: resources that ended without bytes, or wait, become due at once.
 
-use sqlx::Row as _;
+use futures_util::TryStreamExt as _;
 
 use super::listing::selection::{FROM_RESOURCES, Sql, push_selection};
 use super::{Catalogue, CatalogueError};
@@ -8,8 +8,8 @@ use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
 use crate::domain::time::Timestamp;
 
-/// Rows moved in one transaction: the writer is held for milliseconds, so that deliveries still
-/// get their answer while a large archive is re-queued.
+/// The most rows that [`requeue`] should be given at once: the writer is held for milliseconds, so
+/// that deliveries still get their answer while a large archive is re-queued.
 pub const BATCH: usize = 500;
 
 /// What `retry` may move: what ended without bytes, and what waits for its next attempt. Running
@@ -24,15 +24,6 @@ const REQUEUE: &str = "UPDATE resources AS r
 SET state = 'pending', next_attempt_at = NULL, failures = 0, failing_since = NULL
 WHERE r.resource_row_id IN (SELECT value FROM json_each(";
 
-/// What one batch did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Batch {
-    /// Resources moved.
-    pub queued: u64,
-    /// The last resource looked at; none when there are no more.
-    pub last: Option<ResourceId>,
-}
-
 /// Makes the resources with these ids due, as far as they may be moved. Returns how many were.
 ///
 /// # Errors
@@ -43,24 +34,16 @@ pub async fn requeue(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<u64, C
     Ok(sql.build().execute(catalogue.write()?).await?.rows_affected())
 }
 
-/// Makes the next batch of resources due that a filter asks for and that come after `after`.
+/// The resources that a filter asks for and that may be moved. Ids are small enough to hold a
+/// whole archive's: eight bytes each.
 ///
 /// # Errors
-/// If the catalogue cannot be read or written.
-pub async fn requeue_batch(
-    catalogue: &Catalogue,
-    filter: &Filter,
-    after: Option<ResourceId>,
-    now: Timestamp,
-) -> Result<Batch, CatalogueError> {
+/// If the catalogue cannot be read.
+pub async fn find(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Result<Vec<ResourceId>, CatalogueError> {
     let mut sql = Sql::new("SELECT r.resource_row_id");
     push_retryable(&mut sql, filter, now);
-    sql.push(" AND r.resource_row_id > ").push_bind(after.map_or(0, |id| id.0));
-    sql.push(" ORDER BY r.resource_row_id LIMIT ").push_bind(BATCH as i64);
-    let rows = sql.build().fetch_all(catalogue.read()).await?;
-    let ids = rows.iter().map(|row| row.try_get(0).map(ResourceId)).collect::<Result<Vec<_>, _>>()?;
-    let queued = if ids.is_empty() { 0 } else { requeue(catalogue, &ids).await? };
-    Ok(Batch { queued, last: ids.last().copied() })
+    let ids = sql.build_query_scalar::<i64>().fetch(catalogue.read()).map_ok(ResourceId).try_collect().await?;
+    Ok(ids)
 }
 
 /// How many resources a filter asks for that may be moved.

@@ -26,13 +26,14 @@ use crate::domain::time::Timestamp;
   larkive list --q '发票 2026' --min-size 1MB --format csv > invoices.csv
   larkive list --state blocked | jq -r '.remedy.en' | sort | uniq -c")]
 pub struct Options {
-    #[command(flatten)]
-    filter: FilterOptions,
     /// At most this many, 1 to 200 [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=200))]
     limit: Option<u32>,
     #[command(flatten)]
     format: FormatOption,
+    // Last, because the heading of the filters would also stand over what follows them.
+    #[command(flatten)]
+    filter: FilterOptions,
 }
 
 /// Prints the list.

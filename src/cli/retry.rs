@@ -32,14 +32,15 @@ pub struct Options {
     /// Resources (r…), messages (om_…) or SHA-256 digests
     #[arg(value_name = "ID", conflicts_with_all = ["FilterOptions", "all"])]
     ids: Vec<Named>,
-    #[command(flatten)]
-    filter: FilterOptions,
     /// Everything that is not stored; with filters, everything that they let through
     #[arg(long)]
     all: bool,
     /// Only count what would be moved
     #[arg(long)]
     dry_run: bool,
+    // Last, because the heading of the filters would also stand over what follows them.
+    #[command(flatten)]
+    filter: FilterOptions,
 }
 
 /// What is to be tried again.

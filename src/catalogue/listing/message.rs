@@ -74,15 +74,14 @@ pub struct Message {
 /// If the catalogue cannot be read.
 pub async fn find(catalogue: &Catalogue, id: &MessageId) -> Result<Vec<Message>, CatalogueError> {
     let sql = format!(
-        "{apps}SELECT
+        "SELECT
             m.message_row_id, m.app_id, m.tenant_key, m.message_id, m.chat_id, c.name AS chat_name,
             COALESCE(m.chat_type, c.chat_type) AS chat_type, m.thread_id, m.parent_id, m.sender_open_id,
             s.name AS sender_name, m.sender_type, m.message_type, m.text, m.problem, m.sent_at, m.seen_at, m.recalled_at
-        FROM apps
-        CROSS JOIN messages AS m ON m.app_id = apps.app_id AND m.message_id = ?
+        FROM messages AS m
         LEFT JOIN chats AS c ON c.app_id = m.app_id AND c.chat_id = m.chat_id
         LEFT JOIN senders AS s ON s.app_id = m.app_id AND s.open_id = m.sender_open_id
-        WHERE m.hidden = 0
+        WHERE m.app_id IN {apps} AND m.message_id = ? AND m.hidden = 0
         ORDER BY m.app_id",
         apps = apps_of("messages"),
     );
