@@ -105,6 +105,7 @@ CREATE TABLE resources (
     upstream_log_id      TEXT,
     attempts             INTEGER NOT NULL DEFAULT 0,
     failures             INTEGER NOT NULL DEFAULT 0,
+    rate_waits           INTEGER NOT NULL DEFAULT 0,
     failing_since        INTEGER,
     next_attempt_at      INTEGER,
     lease_owner          TEXT,
@@ -178,10 +179,10 @@ CREATE TABLE chat_tallies (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE totals (
-    name  TEXT PRIMARY KEY CHECK (name IN ('messages', 'blobs', 'blob_bytes')),
+    name  TEXT PRIMARY KEY CHECK (name IN ('messages', 'chats', 'blobs', 'blob_bytes')),
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO totals (name, value) VALUES ('messages', 0), ('blobs', 0), ('blob_bytes', 0);
+INSERT INTO totals (name, value) VALUES ('messages', 0), ('chats', 0), ('blobs', 0), ('blob_bytes', 0);
 
 CREATE TRIGGER messages_counted AFTER INSERT ON messages BEGIN
     UPDATE totals SET value = value + 1 WHERE name = 'messages';
@@ -191,6 +192,10 @@ CREATE TRIGGER messages_counted AFTER INSERT ON messages BEGIN
         messages = messages + 1,
         chat_type = COALESCE(chat_type, excluded.chat_type),
         last_message_at = MAX(COALESCE(last_message_at, 0), excluded.last_message_at);
+END;
+
+CREATE TRIGGER chats_counted AFTER INSERT ON chats BEGIN
+    UPDATE totals SET value = value + 1 WHERE name = 'chats';
 END;
 
 CREATE TRIGGER blobs_counted AFTER INSERT ON blobs BEGIN

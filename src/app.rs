@@ -1,1 +1,381 @@
-//! (being written)
+//! The running archive: builds everything from its settings and owns the shutdown.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{HttpServer, web};
+use anyhow::Context as _;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::archive::download::{Downloader, Limits};
+use crate::archive::expand::Expander;
+use crate::archive::ingest::Inbox;
+use crate::archive::record::Recorder;
+use crate::blob::store::Store;
+use crate::catalogue::{self, Catalogue, resources};
+use crate::clock::Clock;
+use crate::config::DataLayout;
+use crate::domain::error::chain;
+use crate::domain::reason::ReasonCode;
+use crate::domain::secret::Secret;
+use crate::feishu::client::{Client, ClientSettings};
+use crate::feishu::webhook::AppKeys;
+use crate::http::api::Api;
+use crate::http::health::Vitals;
+use crate::http::webhook::Gate;
+use crate::metrics::Metrics;
+use crate::worker::{Lane, Shared, keep_leases};
+
+/// The lease owner of the one process that serves a data directory.
+const OWNER: &str = "serve";
+/// The file whose lock says that a process serves this data directory.
+const LOCK_FILE: &str = "serve.lock";
+/// How long requests that are being answered may go on after the first signal, in seconds.
+const ANSWER_WITHIN_SECONDS: u64 = 5;
+/// How long a client may take for the head of a request.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+
+/// One app that is archived.
+#[derive(Debug, Clone)]
+pub struct AppSetup {
+    /// What its callbacks are checked against.
+    pub keys: AppKeys,
+    /// How its bytes are fetched.
+    pub client: ClientSettings,
+}
+
+/// Everything that a serving archive needs to know.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Where it keeps its things.
+    pub layout: DataLayout,
+    /// The apps it archives.
+    pub apps: Vec<AppSetup>,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where it listens for everything but the webhook; none: at the same address.
+    pub admin_listen: Option<SocketAddr>,
+    /// The token of the API; none: there is no API.
+    pub admin_token: Option<Secret>,
+    /// Downloads in flight.
+    pub download_concurrency: usize,
+    /// What a try may take.
+    pub limits: Limits,
+    /// Below this many free bytes downloads pause.
+    pub min_free_bytes: u64,
+}
+
+/// Why a serving archive ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    OnRequest,
+    /// One of its tasks crashed.
+    ByFault,
+}
+
+/// An archive that is built and bound, but does not work yet.
+pub struct App {
+    /// The catalogue.
+    pub catalogue: Catalogue,
+    /// The store.
+    pub store: Store,
+    /// The counters.
+    pub metrics: Metrics,
+    /// The inbox.
+    pub inbox: Inbox,
+    /// Turns the inbox into resources.
+    pub expander: Expander,
+    /// Downloads, one lane for each app.
+    pub lanes: Vec<Lane>,
+    /// Tells lanes and expander that there may be something to do.
+    pub wake: Arc<dyn Fn() + Send + Sync>,
+    shared: Shared,
+    routes: Routes,
+    public: TcpListener,
+    admin: Option<TcpListener>,
+    writers: [(&'static str, JoinHandle<()>); 2],
+    /// Held until the process ends.
+    _lock: File,
+}
+
+impl App {
+    /// Locks the data directory, opens catalogue and store, binds the addresses, and takes back
+    /// what an earlier process left unfinished.
+    ///
+    /// # Errors
+    /// In one sentence, if any of this cannot be done.
+    pub async fn open(setup: Setup, clock: Clock) -> anyhow::Result<Self> {
+        let layout = &setup.layout;
+        std::fs::create_dir_all(&layout.directory)
+            .with_context(|| format!("cannot create the data directory {}", layout.directory.display()))?;
+        let lock = lock(&layout.directory)?;
+        let public = bind(setup.listen)?;
+        let admin = setup.admin_listen.map(bind).transpose()?;
+        let catalogue = Catalogue::open(&layout.catalogue).await?;
+        let store = Store::open(&layout.store, &layout.spool)
+            .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
+        take_back(&catalogue, &store).await?;
+        Self::assemble(setup, clock, catalogue, store, (public, admin), lock)
+    }
+
+    fn assemble(
+        setup: Setup,
+        clock: Clock,
+        catalogue: Catalogue,
+        store: Store,
+        (public, admin): (TcpListener, Option<TcpListener>),
+        lock: File,
+    ) -> anyhow::Result<Self> {
+        let metrics = Metrics::new();
+        let (inbox, inbox_writer) = Inbox::start(&catalogue, clock.clone())?;
+        let (recorder, recording) = Recorder::start(catalogue.clone(), OWNER.to_owned());
+        let due = watch::Sender::new(());
+        let expander = Expander::new(catalogue.clone(), metrics.clone(), due.clone());
+        let shared = Shared {
+            catalogue: catalogue.clone(),
+            store: store.clone(),
+            min_free_bytes: setup.min_free_bytes,
+            owner: OWNER.into(),
+            clock: clock.clone(),
+            slots: Arc::new(Semaphore::new(setup.download_concurrency)),
+            due,
+            recorder,
+        };
+        let mut lanes = Vec::new();
+        for app in &setup.apps {
+            let client = Client::new(app.client.clone(), metrics.clone())?;
+            let downloader =
+                Downloader::new(client, store.clone(), setup.limits, clock.clone(), metrics.clone(), OWNER);
+            lanes.push(Lane::new(shared.clone(), app.keys.app_id.clone(), downloader));
+        }
+        let wake = wake(&shared.due, &inbox);
+        let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
+        let routes = Routes {
+            gate: Gate::new(keys, inbox.clone(), metrics.clone(), clock.clone()),
+            api: Api {
+                catalogue: catalogue.clone(),
+                store: Arc::new(store.clone()),
+                admin_token: setup.admin_token,
+                clock: clock.clone(),
+                wake: wake.clone(),
+            },
+            vitals: Vitals::new(catalogue.clone(), store.clone(), metrics.clone(), clock, setup.min_free_bytes),
+        };
+        let writers = [("inbox", inbox_writer), ("recorder", recording)];
+        Ok(Self {
+            catalogue,
+            store,
+            metrics,
+            inbox,
+            expander,
+            lanes,
+            wake,
+            shared,
+            routes,
+            public,
+            admin,
+            writers,
+            _lock: lock,
+        })
+    }
+
+    /// The address that the webhook listens on.
+    ///
+    /// # Errors
+    /// If the socket does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.public.local_addr()
+    }
+
+    /// The address that the API listens on.
+    ///
+    /// # Errors
+    /// If the socket does not say.
+    pub fn admin_address(&self) -> std::io::Result<SocketAddr> {
+        self.admin.as_ref().unwrap_or(&self.public).local_addr()
+    }
+
+    /// Works until `shutdown`, then finishes what is under way, gives back what is not, and closes.
+    ///
+    /// # Errors
+    /// If the HTTP servers cannot start.
+    pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<Ended> {
+        let address = self.address()?;
+        let admin_address = self.admin_address()?;
+        let servers = self.routes.start(self.public, self.admin)?;
+        let handles: Vec<ServerHandle> = servers.iter().map(Server::handle).collect();
+        tracing::info!(address = %address, admin_address = %admin_address, "listening");
+
+        let mut crew = Crew::default();
+        for server in servers {
+            crew.add("http server", async move {
+                if let Err(error) = server.await {
+                    tracing::error!(%error, "The HTTP server failed");
+                }
+            });
+        }
+        crew.add("expander", self.expander.run(self.inbox, shutdown.clone()));
+        crew.add("leases", keep_leases(self.shared, shutdown.clone()));
+        for lane in self.lanes {
+            crew.add("lane", lane.run(shutdown.clone()));
+        }
+        let ended = crew.watch(&shutdown).await;
+        for handle in handles {
+            handle.stop(true).await;
+        }
+        crew.finish().await;
+        close(self.catalogue, self.writers).await;
+        Ok(ended)
+    }
+}
+
+/// Rings for everyone who may have something to do now: the lanes and the expander.
+fn wake(due: &watch::Sender<()>, inbox: &Inbox) -> Arc<dyn Fn() + Send + Sync> {
+    let (due, arrived) = (due.clone(), inbox.arrived());
+    Arc::new(move || {
+        due.send_replace(());
+        arrived.notify_one();
+    })
+}
+
+/// Waits for the writers, whose senders are gone now, gives back leases and closes the catalogue.
+async fn close(catalogue: Catalogue, writers: [(&'static str, JoinHandle<()>); 2]) {
+    for (name, writer) in writers {
+        if let Err(error) = writer.await {
+            tracing::error!(task = name, %error, "A writer crashed");
+        }
+    }
+    let released = async { resources::reclaim_of(catalogue.write()?, OWNER).await };
+    match released.await {
+        Ok(0) => {}
+        Ok(released) => tracing::info!(released, "Gave back unfinished downloads"),
+        Err(error) => tracing::error!(error = %chain(&error), "Cannot give back leases"),
+    }
+    catalogue.close().await;
+    tracing::info!("stopped");
+}
+
+/// Refreshes what a dead process left: leases, spool files, and the texts of reasons. Everything
+/// blocked by the configuration gets one try, because the configuration may be another one now.
+async fn take_back(catalogue: &Catalogue, store: &Store) -> anyhow::Result<()> {
+    let write = catalogue.write()?;
+    catalogue::reasons::write_texts(write, ReasonCode::ALL).await?;
+    let unfinished = resources::reclaim_of(write, OWNER).await?;
+    let requeued = resources::requeue_configured(write).await?;
+    let swept = store.sweep_spool(OWNER).context("cannot clean the spool")?;
+    if unfinished + requeued > 0 || swept > 0 {
+        tracing::info!(unfinished, requeued, swept, "Took up what an earlier process left");
+    }
+    Ok(())
+}
+
+fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    let path = data_dir.join(LOCK_FILE);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    file.try_lock().map_err(|error| match error {
+        std::fs::TryLockError::WouldBlock => anyhow::anyhow!(
+            "another larkive serves {}; stop it, or give this one another LARKIVE_DATA_DIR",
+            data_dir.display()
+        ),
+        std::fs::TryLockError::Error(error) => {
+            anyhow::Error::new(error).context(format!("cannot lock {}", path.display()))
+        }
+    })?;
+    Ok(file)
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}; choose another address with LARKIVE_LISTEN"))
+}
+
+/// What the routes work with.
+#[derive(Clone)]
+struct Routes {
+    gate: Gate,
+    api: Api,
+    vitals: Vitals,
+}
+
+impl Routes {
+    /// Starts one server, or two where the administrators have their own address.
+    fn start(self, public: TcpListener, admin: Option<TcpListener>) -> anyhow::Result<Vec<Server>> {
+        let Some(admin) = admin else {
+            return Ok(vec![self.listen(public, |config| {
+                crate::http::configure_public(config);
+                crate::http::configure_admin(config);
+            })?]);
+        };
+        Ok(vec![self.listen(public, crate::http::configure_public)?, self.listen(admin, crate::http::configure_admin)?])
+    }
+
+    fn listen(&self, listener: TcpListener, routes: fn(&mut web::ServiceConfig)) -> anyhow::Result<Server> {
+        let parts = self.clone();
+        let server = HttpServer::new(move || {
+            actix_web::App::new()
+                .app_data(web::Data::new(parts.gate.clone()))
+                .app_data(web::Data::new(parts.api.clone()))
+                .app_data(web::Data::new(parts.vitals.clone()))
+                .configure(routes)
+        });
+        listener.set_nonblocking(true).context("cannot use the listening socket")?;
+        let server = server
+            .client_request_timeout(HEAD_WITHIN)
+            .shutdown_timeout(ANSWER_WITHIN_SECONDS)
+            .disable_signals()
+            .listen(listener)
+            .context("cannot listen")?;
+        Ok(server.run())
+    }
+}
+
+/// The tasks of a serving archive. None of them may end before it is told to.
+#[derive(Default)]
+struct Crew {
+    tasks: JoinSet<&'static str>,
+}
+
+impl Crew {
+    fn add(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(async move {
+            task.await;
+            name
+        });
+    }
+
+    /// Waits for the shutdown, or for a task that ended too early, which shuts down the rest.
+    async fn watch(&mut self, shutdown: &CancellationToken) -> Ended {
+        let ended = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ended::OnRequest,
+            ended = self.tasks.join_next() => ended,
+        };
+        match ended {
+            Some(Err(error)) => tracing::error!(%error, "A task crashed"),
+            Some(Ok(task)) => tracing::error!(task, "A task ended too early"),
+            None => tracing::error!("There is nothing to do"),
+        }
+        shutdown.cancel();
+        Ended::ByFault
+    }
+
+    async fn finish(mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "A task crashed");
+            }
+        }
+    }
+}

@@ -1,3 +1,7 @@
-//! The `larkive` program.
+//! The `larkive` program: parse, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    larkive::cli::run()
+}

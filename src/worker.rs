@@ -1,1 +1,200 @@
-//! (being written)
+//! The worker: claims what is due, downloads it, records how it ended.
+//!
+//! One lane for each app, all sharing the downloads in flight. A resource's row is its job, so a
+//! crash loses nothing: what was running is due again when its lease is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::archive::download::Downloader;
+use crate::archive::record::Recorder;
+use crate::blob::store::Store;
+use crate::catalogue::resources::{self, Claim, Lease};
+use crate::catalogue::{Catalogue, CatalogueError};
+use crate::clock::Clock;
+use crate::domain::error::chain;
+use crate::domain::id::AppId;
+
+/// How long a claim holds without being renewed: long enough for a slow disk, short enough that
+/// what a dead process had claimed is not late.
+pub const LEASE: Duration = Duration::from_secs(180);
+/// How often leases are renewed and expired ones taken back.
+const LEASE_CHORE: Duration = Duration::from_secs(45);
+/// The fallback where no notification came: another process may have queued something.
+const POLL: Duration = Duration::from_secs(1);
+/// The pause after the catalogue failed, or while the disk is full.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// How long downloads in flight may go on after the first signal.
+const FINISH_WITHIN: Duration = Duration::from_secs(10);
+
+/// What all lanes of a process share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// The catalogue.
+    pub catalogue: Catalogue,
+    /// The store, asked for its free space before anything is claimed.
+    pub store: Store,
+    /// Below this many free bytes nothing is claimed.
+    pub min_free_bytes: u64,
+    /// The lease owner.
+    pub owner: Arc<str>,
+    /// The clock.
+    pub clock: Clock,
+    /// Downloads in flight.
+    pub slots: Arc<Semaphore>,
+    /// Told when something may have become due.
+    pub due: watch::Sender<()>,
+    /// Where endings go.
+    pub recorder: Recorder,
+}
+
+/// Downloads for one app.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    shared: Shared,
+    app_id: AppId,
+    downloader: Downloader,
+}
+
+impl Lane {
+    /// A lane for an app.
+    #[must_use]
+    pub fn new(shared: Shared, app_id: AppId, downloader: Downloader) -> Self {
+        Self { shared, app_id, downloader }
+    }
+
+    /// Works until `shutdown`, then lets downloads in flight finish for a while. What did not
+    /// finish is still claimed when this returns.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut due = self.shared.due.subscribe();
+        let mut tries = JoinSet::new();
+        while !shutdown.is_cancelled() {
+            due.borrow_and_update();
+            let pause = match self.start_some(&mut tries, &shutdown).await {
+                Ok(0) => POLL,
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::error!(app.id = %self.app_id, error = %chain(&error), "Cannot claim downloads");
+                    AFTER_FAILURE
+                }
+            };
+            tokio::select! {
+                _ = due.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+        let finish = async { while tries.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISH_WITHIN, finish).await.is_err() {
+            tracing::warn!(app.id = %self.app_id, "Gave back downloads that did not finish in time");
+        }
+    }
+
+    /// Tries whatever is due until nothing is; returns how many tries that took.
+    ///
+    /// # Errors
+    /// If the catalogue fails.
+    pub async fn drain(&self) -> Result<usize, CatalogueError> {
+        let mut count = 0;
+        loop {
+            let mut tries = JoinSet::new();
+            match self.start_some(&mut tries, &CancellationToken::new()).await? {
+                0 => return Ok(count),
+                started => count += started,
+            }
+            while tries.join_next().await.is_some() {}
+        }
+    }
+
+    /// Claims as much as there are free slots for and starts it; returns how much that was.
+    async fn start_some(&self, tries: &mut JoinSet<()>, shutdown: &CancellationToken) -> Result<usize, CatalogueError> {
+        while tries.try_join_next().is_some() {}
+        let Some(permits) = self.free_slots(shutdown).await else { return Ok(0) };
+        if self.disk_is_full() {
+            tokio::select! {
+                () = tokio::time::sleep(AFTER_FAILURE) => {}
+                () = shutdown.cancelled() => {}
+            }
+            return Ok(0);
+        }
+        let claims = self.claim(permits.len()).await?;
+        let count = claims.len();
+        for (claim, permit) in claims.into_iter().zip(permits) {
+            tries.spawn(self.clone().try_and_record(claim, permit));
+        }
+        Ok(count)
+    }
+
+    /// Waits for a free slot and takes every further one that is free as well.
+    async fn free_slots(&self, shutdown: &CancellationToken) -> Option<Vec<OwnedSemaphorePermit>> {
+        let slots = &self.shared.slots;
+        let first = tokio::select! {
+            permit = slots.clone().acquire_owned() => permit.ok()?,
+            () = shutdown.cancelled() => return None,
+        };
+        let more = std::iter::from_fn(|| slots.clone().try_acquire_owned().ok());
+        Some(std::iter::once(first).chain(more).collect())
+    }
+
+    fn disk_is_full(&self) -> bool {
+        let min_free_bytes = self.shared.min_free_bytes;
+        match self.shared.store.free_bytes() {
+            Ok(free_bytes) if free_bytes < min_free_bytes => {
+                tracing::error!(free_bytes, min_free_bytes, "Downloads pause: too little space is left for the store");
+                true
+            }
+            Ok(_) => false,
+            Err(error) => {
+                tracing::error!(%error, "Downloads pause: the store's file system does not answer");
+                true
+            }
+        }
+    }
+
+    async fn claim(&self, limit: usize) -> Result<Vec<Claim>, CatalogueError> {
+        let Shared { catalogue, owner, clock, .. } = &self.shared;
+        let now = clock.now();
+        let lease = Lease { owner, until: now.after(LEASE) };
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        if !resources::any_due(catalogue.read(), &self.app_id, now).await? {
+            return Ok(Vec::new());
+        }
+        resources::claim(catalogue.write()?, &self.app_id, lease, now, limit).await
+    }
+
+    /// One try in a task of its own, so that a fault of ours ends this try and no other.
+    async fn try_and_record(self, claim: Claim, slot: OwnedSemaphorePermit) {
+        let finished = self.downloader.run_isolated(claim).await;
+        self.shared.recorder.record(finished).await;
+        drop(slot);
+    }
+}
+
+/// Renews the leases of this process and takes back those that are over, until `shutdown`.
+pub async fn keep_leases(shared: Shared, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LEASE_CHORE) => {}
+            () = shutdown.cancelled() => return,
+        }
+        if let Err(error) = lease_chore(&shared).await {
+            tracing::error!(error = %chain(&error), "Cannot renew leases");
+        }
+    }
+}
+
+async fn lease_chore(shared: &Shared) -> Result<(), CatalogueError> {
+    let now = shared.clock.now();
+    let write = shared.catalogue.write()?;
+    resources::renew_leases(write, Lease { owner: &shared.owner, until: now.after(LEASE) }).await?;
+    let reclaimed = resources::reclaim_expired(write, now).await?;
+    if reclaimed > 0 {
+        tracing::warn!(reclaimed, "Took back downloads whose lease was over");
+        shared.due.send_replace(());
+    }
+    Ok(())
+}

@@ -1,1 +1,190 @@
-//! (being written)
+//! Download: one try for one resource, from the platform's answer to durable bytes.
+//!
+//! Bytes before row: the blob is published and synced before anything says `stored`. Every way a
+//! try can end is an [`Ending`]; deciding it happens here, recording it in the catalogue.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::blob::spool::{StageError, Staging};
+use crate::blob::store::Store;
+use crate::catalogue::resources::{Claim, Ending, Finished};
+use crate::clock::Clock;
+use crate::domain::download::{UNKNOWN_CODE_TRIES, Upstream, Verdict, pause};
+use crate::domain::reason::ReasonCode;
+use crate::domain::time::Timestamp;
+use crate::feishu::answer::Refusal;
+use crate::feishu::client::Client;
+use crate::feishu::fetch::Download;
+use crate::feishu::file_name::mime_of;
+use crate::metrics::Metrics;
+
+/// What is said of bytes whose type nothing tells.
+const UNKNOWN_MIME: &str = "application/octet-stream";
+
+/// What tries need to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The largest resource that is taken, in bytes.
+    pub max_resource_bytes: u64,
+    /// How long a failing resource is tried before a person has to look.
+    pub retry_for: Duration,
+}
+
+/// Downloads resources of one app. Cloned freely.
+#[derive(Debug, Clone)]
+pub struct Downloader {
+    client: Client,
+    store: Store,
+    limits: Limits,
+    clock: Clock,
+    metrics: Metrics,
+    /// Tells spool files of processes apart that share a store.
+    spool_prefix: Arc<str>,
+}
+
+impl Downloader {
+    /// A downloader; `owner` is the lease owner it works for.
+    #[must_use]
+    pub fn new(client: Client, store: Store, limits: Limits, clock: Clock, metrics: Metrics, owner: &str) -> Self {
+        Self { client, store, limits, clock, metrics, spool_prefix: owner.into() }
+    }
+
+    /// Tries a claimed resource once. Never fails: whatever happens is an ending.
+    pub async fn run(&self, claim: &Claim) -> Finished {
+        let started_at = self.clock.now();
+        let stopwatch = Instant::now();
+        let ending = match self.fetch(claim).await {
+            Ok(ending) => ending,
+            Err(refusal) => self.judge(claim, refusal),
+        };
+        self.metrics.download_duration_seconds.observe(stopwatch.elapsed().as_secs_f64());
+        self.metrics.count_download(metric_label(&ending));
+        log(claim, &ending);
+        Finished { id: claim.id, started_at, ended_at: self.clock.now(), ending }
+    }
+
+    /// The same in a task of its own: a fault of ours ends this try, as a failure to be tried
+    /// again, and no other. Dropping the future ends the task.
+    pub async fn run_isolated(&self, claim: Claim) -> Finished {
+        let (own, claimed) = (self.clone(), claim.clone());
+        let task = AbortOnDropHandle::new(tokio::spawn(async move { own.run(&claimed).await }));
+        match task.await {
+            Ok(finished) => finished,
+            Err(error) => {
+                tracing::error!(resource.id = %claim.id, %error, "A download failed inside Larkive");
+                let now = self.clock.now();
+                let fault = failed_here("Larkive failed during the download; its log says more".to_owned());
+                Finished { id: claim.id, started_at: now, ended_at: now, ending: self.judge(&claim, fault) }
+            }
+        }
+    }
+
+    async fn fetch(&self, claim: &Claim) -> Result<Ending, Refusal> {
+        let target = match &claim.target {
+            Ok(target) => target,
+            Err(reason) => return Ok(Ending::Ended { reason: *reason, upstream: Upstream::default() }),
+        };
+        let download = self.client.fetch(target).await?;
+        if download.declared_bytes.is_some_and(|bytes| bytes > self.limits.max_resource_bytes) {
+            return Err(too_large(self.limits.max_resource_bytes));
+        }
+        let declared_mime = download.content_type.as_deref().and_then(mime_of);
+        let header_name = download.file_name.clone();
+        let name = format!("{}-{}", self.spool_prefix, claim.id);
+        let staging = self
+            .store
+            .stage(&name, self.limits.max_resource_bytes)
+            .map_err(|error| failed_here(format!("cannot write to the spool: {error}")))?;
+        let staged = self.receive(download, staging).await?.finish();
+        let size_bytes = staged.size_bytes;
+        let mime = staged.mime.map(str::to_owned).or(declared_mime).unwrap_or_else(|| UNKNOWN_MIME.to_owned());
+        let digest = self
+            .store
+            .publish(staged)
+            .await
+            .map_err(|error| failed_here(format!("cannot write to the store: {error}")))?;
+        Ok(Ending::Stored { digest, size_bytes, mime, file_name: header_name })
+    }
+
+    async fn receive(&self, mut download: Download, mut staging: Staging) -> Result<Staging, Refusal> {
+        while let Some(chunk) = download.chunk().await? {
+            self.metrics.download_bytes.inc_by(chunk.len() as u64);
+            staging.write(&chunk).map_err(|error| match error {
+                StageError::TooLarge { limit } => too_large(limit),
+                StageError::Io(error) => failed_here(format!("cannot write to the spool: {error}")),
+            })?;
+        }
+        Ok(staging)
+    }
+
+    fn judge(&self, claim: &Claim, refusal: Refusal) -> Ending {
+        let Refusal { verdict, upstream } = refusal;
+        let now = self.clock.now();
+        match verdict {
+            Verdict::RateLimited { wait } => {
+                let wait =
+                    wait.unwrap_or_else(|| pause(ReasonCode::RateLimited, claim.rate_waits + 1, fastrand::f64()));
+                Ending::RateLimited { upstream, next_attempt_at: now.after(wait) }
+            }
+            Verdict::Retry(reason) => self.again(claim, reason, upstream, now),
+            Verdict::RetryFewTimes(reason) if claim.failures + 1 >= UNKNOWN_CODE_TRIES => {
+                Ending::Ended { reason, upstream }
+            }
+            Verdict::RetryFewTimes(reason) => self.again(claim, reason, upstream, now),
+            Verdict::End(reason) => Ending::Ended { reason, upstream },
+        }
+    }
+
+    fn again(&self, claim: &Claim, reason: ReasonCode, upstream: Upstream, now: Timestamp) -> Ending {
+        let failing_for = claim.failing_since.map_or(Duration::ZERO, |since| now.since(since));
+        if failing_for >= self.limits.retry_for {
+            return Ending::Ended { reason: ReasonCode::AttemptsExhausted, upstream };
+        }
+        let next_attempt_at = now.after(pause(reason, claim.failures + 1, fastrand::f64()));
+        Ending::Failed { reason, upstream, next_attempt_at }
+    }
+}
+
+/// A failure on this side of the wire: the disk, or a fault of Larkive's. It is tried again like
+/// a broken transfer, because the bytes did not arrive.
+fn failed_here(what: String) -> Refusal {
+    let upstream = Upstream { msg: Some(what), ..Upstream::default() };
+    Refusal { verdict: Verdict::Retry(ReasonCode::TransferBroken), upstream }
+}
+
+fn too_large(limit: u64) -> Refusal {
+    let msg = Some(format!("larger than LARKIVE_MAX_RESOURCE_BYTES ({limit} bytes)"));
+    Refusal { verdict: Verdict::End(ReasonCode::TooLarge), upstream: Upstream { msg, ..Upstream::default() } }
+}
+
+fn metric_label(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Failed { .. } | Ending::RateLimited { .. } | Ending::Released => "retry",
+        Ending::Stored { .. } | Ending::Ended { .. } => ending.state().as_str(),
+    }
+}
+
+fn log(claim: &Claim, ending: &Ending) {
+    let (id, app_id) = (claim.id, &claim.app_id);
+    match ending {
+        Ending::Stored { digest, size_bytes, .. } => {
+            tracing::info!(resource.id = %id, app.id = %app_id, sha256 = %digest, size_bytes, "Stored resource {id}");
+        }
+        Ending::Failed { reason, upstream, next_attempt_at } => {
+            tracing::warn!(resource.id = %id, app.id = %app_id, %reason, upstream = %upstream,
+                next_attempt_at = %next_attempt_at, "Resource {id} failed and will be tried again");
+        }
+        Ending::RateLimited { upstream, next_attempt_at } => {
+            tracing::info!(resource.id = %id, app.id = %app_id, upstream = %upstream,
+                next_attempt_at = %next_attempt_at, "Resource {id} waits for the rate limit");
+        }
+        Ending::Ended { reason, upstream } => {
+            tracing::warn!(resource.id = %id, app.id = %app_id, %reason, upstream = %upstream,
+                "Resource {id} ended as {}", ending.state());
+        }
+        Ending::Released => {}
+    }
+}

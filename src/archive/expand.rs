@@ -1,1 +1,271 @@
-//! (being written)
+//! Expansion: inbox rows become messages, chats, senders and resources.
+//!
+//! It runs in batches, in order of arrival and idempotently; replay is the same expansion run
+//! again. An event that cannot be understood is set aside with the reason and stops no other.
+
+use std::collections::{BTreeMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::ingest::Inbox;
+use crate::catalogue::events::{self, Outcome, WaitingEvent};
+use crate::catalogue::messages::{self, NewMessage};
+use crate::catalogue::resources::{self, NewResource};
+use crate::catalogue::{Catalogue, CatalogueError, Transaction};
+use crate::domain::error::chain;
+use crate::domain::id::{AppId, EventRowId, OpenId};
+use crate::domain::message::Message;
+use crate::domain::time::Timestamp;
+use crate::feishu::content::{self, Content};
+use crate::feishu::event::{self, Event};
+use crate::metrics::Metrics;
+
+/// Events in one transaction: larger batches gain little and hold up answers.
+const BATCH: u32 = 256;
+/// Senders in one statement: three bound values each, well below SQLite's limit.
+const SENDERS_IN_ONE_STATEMENT: usize = 1000;
+/// How long a batch waits while deliveries are being answered, and how often it looks.
+const GIVE_WAY_FOR: Duration = Duration::from_millis(100);
+const GIVE_WAY_STEP: Duration = Duration::from_millis(2);
+/// The fallback where no notification came: another process may have written.
+const POLL: Duration = Duration::from_millis(500);
+/// The pause after the catalogue failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Expands the inbox.
+#[derive(Debug, Clone)]
+pub struct Expander {
+    catalogue: Catalogue,
+    metrics: Metrics,
+    /// Told when resources may have become due.
+    due: watch::Sender<()>,
+}
+
+/// An event and what became of it; nothing to tell where it was expanded as usual.
+type Settled = (EventRowId, Option<Outcome>);
+
+/// An event that has been read.
+struct Reading {
+    event: EventRowId,
+    result: Result<Option<Box<Received>>, String>,
+}
+
+/// A message that an event told, with its content read.
+struct Received {
+    event: EventRowId,
+    received_at: Timestamp,
+    message: Message,
+    content: Content,
+}
+
+impl Reading {
+    fn received(&self) -> Option<&Received> {
+        self.result.as_ref().ok()?.as_deref()
+    }
+
+    fn outcome(&self, ours: &HashSet<EventRowId>) -> Option<Outcome> {
+        match &self.result {
+            Err(error) => Some(Outcome::Unparsed(error.clone())),
+            Ok(None) => Some(Outcome::Ignored),
+            Ok(Some(_)) => (!ours.contains(&self.event)).then_some(Outcome::Duplicate),
+        }
+    }
+}
+
+impl Received {
+    fn row(&self) -> NewMessage<'_> {
+        NewMessage {
+            event: self.event,
+            message: &self.message,
+            text: self.content.text.as_deref(),
+            problem: self.content.problem,
+            seen_at: self.received_at,
+        }
+    }
+}
+
+impl Expander {
+    /// An expander that tells `due` when it has found resources.
+    #[must_use]
+    pub fn new(catalogue: Catalogue, metrics: Metrics, due: watch::Sender<()>) -> Self {
+        Self { catalogue, metrics, due }
+    }
+
+    /// Expands until `shutdown`, giving way to deliveries that wait for their answer.
+    pub async fn run(self, inbox: Inbox, shutdown: CancellationToken) {
+        let arrived = inbox.arrived();
+        while !shutdown.is_cancelled() {
+            give_way(&inbox).await;
+            let pause = match self.step().await {
+                Ok(0) => POLL,
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::error!(error = %chain(&error), "Cannot expand the inbox");
+                    AFTER_FAILURE
+                }
+            };
+            tokio::select! {
+                () = arrived.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    /// Expands one batch; returns how many events it took.
+    ///
+    /// # Errors
+    /// If the catalogue fails; then nothing of the batch is written.
+    pub async fn step(&self) -> Result<usize, CatalogueError> {
+        let waiting = events::waiting(self.catalogue.read(), BATCH).await?;
+        let count = waiting.len();
+        if count == 0 {
+            return Ok(0);
+        }
+        let readings = read_all(waiting).await?;
+        match self.write(&readings).await {
+            Ok(()) => {}
+            Err(error) if error.is_about_the_rows() => self.write_one_by_one(&readings).await?,
+            Err(error) => return Err(error),
+        }
+        self.due.send_replace(());
+        Ok(count)
+    }
+
+    /// A batch that the catalogue refuses is written event by event, so that the one that is
+    /// refused stands alone.
+    async fn write_one_by_one(&self, readings: &[Reading]) -> Result<(), CatalogueError> {
+        for reading in readings {
+            let Err(error) = self.write(std::slice::from_ref(reading)).await else { continue };
+            if !error.is_about_the_rows() {
+                return Err(error);
+            }
+            tracing::error!(event.row = %reading.event, error = %chain(&error), "Set an event aside");
+            let outcome = Outcome::Unparsed(format!("the catalogue refuses it: {}", chain(&error)));
+            let mut transaction = self.catalogue.begin().await?;
+            events::settle(&mut transaction, &[(reading.event, Some(outcome))]).await?;
+            transaction.commit().await?;
+            self.metrics.count_event("unparsed");
+        }
+        Ok(())
+    }
+
+    async fn write(&self, readings: &[Reading]) -> Result<(), CatalogueError> {
+        let mut transaction = self.catalogue.begin().await?;
+        let settled = write_readings(&mut transaction, readings).await?;
+        transaction.commit().await?;
+        self.count(&settled);
+        Ok(())
+    }
+
+    fn count(&self, settled: &[Settled]) {
+        for (id, outcome) in settled {
+            match outcome {
+                None => {}
+                Some(Outcome::Duplicate) => self.metrics.count_event("duplicate"),
+                Some(Outcome::Ignored) => self.metrics.count_event("ignored"),
+                Some(Outcome::Unparsed(error)) => {
+                    self.metrics.count_event("unparsed");
+                    tracing::warn!(event.row = %id, error, "Kept event {id} as unparsed");
+                }
+            }
+        }
+    }
+}
+
+/// Lets deliveries that wait for their answer go first, but not for ever.
+async fn give_way(inbox: &Inbox) {
+    let wait = async {
+        while inbox.waiting() > 0 {
+            tokio::time::sleep(GIVE_WAY_STEP).await;
+        }
+    };
+    // Running out of patience is the other way to go on.
+    let _ = tokio::time::timeout(GIVE_WAY_FOR, wait).await;
+}
+
+/// Reads a batch away from the threads that answer: a body may be a megabyte of nested JSON.
+async fn read_all(waiting: Vec<WaitingEvent>) -> Result<Vec<Reading>, CatalogueError> {
+    let reading = tokio::task::spawn_blocking(move || waiting.iter().map(read).collect());
+    reading.await.map_err(|_| CatalogueError::Interrupted)
+}
+
+fn read(waiting: &WaitingEvent) -> Reading {
+    let result = catch_unwind(AssertUnwindSafe(|| understand(waiting)))
+        .unwrap_or_else(|_| Err("Larkive failed on this event; please report it with the payload".to_owned()));
+    Reading { event: waiting.id, result }
+}
+
+fn understand(waiting: &WaitingEvent) -> Result<Option<Box<Received>>, String> {
+    match event::read(&waiting.app_id, &waiting.payload).map_err(|unreadable| unreadable.to_string())? {
+        Event::MessageReceived(message) => {
+            let content = content::read(&message.message_type, &message.content);
+            let (event, received_at) = (waiting.id, waiting.received_at);
+            Ok(Some(Box::new(Received { event, received_at, message, content })))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Writes what a batch says. Returns what became of each event, in the same order.
+async fn write_readings(transaction: &mut Transaction, readings: &[Reading]) -> Result<Vec<Settled>, CatalogueError> {
+    let received: Vec<&Received> = readings.iter().filter_map(Reading::received).collect();
+    let ours = write_messages(transaction, &received).await?;
+    let owning: Vec<&Received> = received.into_iter().filter(|received| ours.contains(&received.event)).collect();
+    write_senders(transaction, &owning).await?;
+    write_resources(transaction, &owning).await?;
+    let settled: Vec<Settled> = readings.iter().map(|reading| (reading.event, reading.outcome(&ours))).collect();
+    events::settle(transaction, &settled).await?;
+    Ok(settled)
+}
+
+/// Records messages; returns the events that own theirs: the message is new, or was told by this
+/// very event before (a replay), whose text and problem are then read anew.
+async fn write_messages(
+    transaction: &mut Transaction,
+    received: &[&Received],
+) -> Result<HashSet<EventRowId>, CatalogueError> {
+    let rows: Vec<_> = received.iter().map(|received| received.row()).collect();
+    let mut ours = messages::insert(transaction, &rows).await?;
+    for row in &rows {
+        if !ours.contains(&row.event) && messages::reread(transaction, row).await? {
+            ours.insert(row.event);
+        }
+    }
+    Ok(ours)
+}
+
+async fn write_senders(transaction: &mut Transaction, owning: &[&Received]) -> Result<(), CatalogueError> {
+    let mut names: BTreeMap<(&AppId, &OpenId), Option<&str>> = BTreeMap::new();
+    for Received { message, .. } in owning {
+        if let Some(open_id) = &message.sender.open_id {
+            names.entry((&message.app_id, open_id)).or_default();
+        }
+        for (open_id, name) in &message.names {
+            names.insert((&message.app_id, open_id), Some(name));
+        }
+    }
+    let senders: Vec<_> = names.into_iter().map(|((app_id, open_id), name)| (app_id, open_id, name)).collect();
+    for some in senders.chunks(SENDERS_IN_ONE_STATEMENT) {
+        messages::note_senders(transaction, some).await?;
+    }
+    Ok(())
+}
+
+async fn write_resources(transaction: &mut Transaction, owning: &[&Received]) -> Result<(), CatalogueError> {
+    let rows: Vec<_> = owning
+        .iter()
+        .flat_map(|received| {
+            received.content.resources.iter().map(|found| NewResource {
+                app_id: &received.message.app_id,
+                message_id: &received.message.message_id,
+                found,
+                seen_at: received.received_at,
+            })
+        })
+        .collect();
+    resources::insert(transaction, &rows).await
+}

@@ -4,4 +4,6 @@ pub mod download;
 pub mod expand;
 pub mod fetch;
 pub mod ingest;
+pub mod record;
+pub mod replay;
 pub mod retry;

@@ -1,4 +1,7 @@
-//! Bytes, kept under their digest.
+//! Bytes, kept under their digest. Knows nothing about messages or rows.
+//!
+//! A blob is visible under its final name only when it is complete and durable:
+//! stage (spool file, hashed as it grows) → fsync → link without overwriting → fsync the directory.
 
 pub mod key;
 pub mod spool;

@@ -1,1 +1,105 @@
-//! (being written)
+//! The spool: bytes on their way in, hashed as they arrive, not yet visible to anyone.
+//!
+//! It lies on the store's file system, so that publishing is a link and never a copy.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::digest::Digest;
+
+/// How much of a file's beginning is kept to recognise its type: office documents show theirs
+/// only a few kilobytes into their archive.
+const HEAD_BYTES: usize = 8 * 1024;
+
+/// Why bytes could not be staged.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// More bytes came than the limit allows.
+    #[error("more than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The file system said no.
+    #[error("cannot write to the spool")]
+    Io(#[from] io::Error),
+}
+
+/// A file that is being received. Dropping it removes it.
+#[derive(Debug)]
+pub struct Staging {
+    file: File,
+    path: SpoolPath,
+    hasher: Sha256,
+    head: Vec<u8>,
+    size_bytes: u64,
+    limit_bytes: u64,
+}
+
+/// A file that was received whole, with what was learnt on the way.
+#[derive(Debug)]
+pub struct Staged {
+    pub(super) file: File,
+    pub(super) path: SpoolPath,
+    /// The SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Its length.
+    pub size_bytes: u64,
+    /// The type its first bytes tell, if they tell one.
+    pub mime: Option<&'static str>,
+}
+
+impl Staging {
+    /// Begins a spool file of this name, over whatever an earlier try left there.
+    pub(super) fn begin(spool: &Path, name: &str, limit_bytes: u64) -> io::Result<Self> {
+        let path = SpoolPath(spool.join(name));
+        let file = File::create(&path.0)?;
+        Ok(Self { file, path, hasher: Sha256::new(), head: Vec::new(), size_bytes: 0, limit_bytes })
+    }
+
+    /// Takes the next bytes. The write goes to the page cache and is short; callers keep chunks moderate.
+    ///
+    /// # Errors
+    /// If the limit is passed, or the file system fails.
+    pub fn write(&mut self, chunk: &[u8]) -> Result<(), StageError> {
+        self.size_bytes += chunk.len() as u64;
+        if self.size_bytes > self.limit_bytes {
+            return Err(StageError::TooLarge { limit: self.limit_bytes });
+        }
+        let missing = HEAD_BYTES - self.head.len();
+        self.head.extend(chunk.iter().take(missing));
+        self.hasher.update(chunk);
+        self.file.write_all(chunk)?;
+        Ok(())
+    }
+
+    /// Ends the file: its digest and length are known now, nothing is durable yet.
+    #[must_use]
+    pub fn finish(self) -> Staged {
+        let digest: [u8; 32] = self.hasher.finalize().into();
+        Staged {
+            file: self.file,
+            path: self.path,
+            digest: digest.into(),
+            size_bytes: self.size_bytes,
+            mime: infer::get(&self.head).map(|kind| kind.mime_type()),
+        }
+    }
+}
+
+/// A spool file's path; the file goes when this goes.
+#[derive(Debug)]
+pub(super) struct SpoolPath(pub(super) PathBuf);
+
+impl Drop for SpoolPath {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.0.display(), %error, "Cannot remove a spool file");
+        }
+    }
+}

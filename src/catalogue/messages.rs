@@ -1,1 +1,110 @@
-//! (being written)
+//! Messages, and the chats and senders that are learnt from them.
+
+use std::collections::HashSet;
+
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use super::{CatalogueError, Transaction};
+use crate::domain::id::{AppId, EventRowId, OpenId};
+use crate::domain::message::{Message, Problem};
+use crate::domain::time::Timestamp;
+
+/// A message that is about to be recorded.
+#[derive(Debug)]
+pub struct NewMessage<'a> {
+    /// The delivery that told it.
+    pub event: EventRowId,
+    /// The message itself.
+    pub message: &'a Message,
+    /// Its text, as a person would search it.
+    pub text: Option<&'a str>,
+    /// What is wrong with its content.
+    pub problem: Option<Problem>,
+    /// When it was first seen.
+    pub seen_at: Timestamp,
+}
+
+/// Records messages and returns the deliveries whose message is new; a message that is known
+/// already stays as it is.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn insert(
+    transaction: &mut Transaction,
+    messages: &[NewMessage<'_>],
+) -> Result<HashSet<EventRowId>, CatalogueError> {
+    if messages.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let mut insert = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO messages (app_id, message_id, tenant_key, chat_id, chat_type, thread_id, root_id, parent_id,
+             sender_open_id, sender_type, message_type, text, problem, event_row_id, sent_at, seen_at) ",
+    );
+    insert.push_values(messages, |mut row, new| {
+        let message = new.message;
+        row.push_bind(message.app_id.as_str())
+            .push_bind(message.message_id.as_str())
+            .push_bind(message.tenant_key.as_ref().map(|key| key.as_str()))
+            .push_bind(message.chat_id.as_str())
+            .push_bind(message.chat_type.as_deref())
+            .push_bind(message.thread_id.as_deref())
+            .push_bind(message.root_id.as_deref())
+            .push_bind(message.parent_id.as_deref())
+            .push_bind(message.sender.open_id.as_ref().map(OpenId::as_str))
+            .push_bind(message.sender.kind.map(|kind| kind.as_str()))
+            .push_bind(message.message_type.as_str())
+            .push_bind(new.text)
+            .push_bind(new.problem.map(Problem::as_str))
+            .push_bind(new.event.0)
+            .push_bind(message.sent_at.map(Timestamp::unix_ms))
+            .push_bind(new.seen_at.unix_ms());
+    });
+    insert.push(" ON CONFLICT (app_id, message_id) DO NOTHING RETURNING event_row_id");
+    let rows = insert.build().persistent(false).fetch_all(transaction.connection()).await?;
+    rows.iter().map(|row| Ok(EventRowId(row.try_get("event_row_id")?))).collect()
+}
+
+/// Replaces what was read from a message's content, if it was this delivery that told it. Returns
+/// whether it was.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn reread(transaction: &mut Transaction, new: &NewMessage<'_>) -> Result<bool, CatalogueError> {
+    let done = sqlx::query(
+        "UPDATE messages SET text = ?, problem = ?, message_type = ?
+         WHERE app_id = ? AND message_id = ? AND event_row_id = ?",
+    )
+    .bind(new.text)
+    .bind(new.problem.map(Problem::as_str))
+    .bind(new.message.message_type.as_str())
+    .bind(new.message.app_id.as_str())
+    .bind(new.message.message_id.as_str())
+    .bind(new.event.0)
+    .execute(transaction.connection())
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Records senders, with their names where they are known; a name that is known is only replaced
+/// by another one.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn note_senders(
+    transaction: &mut Transaction,
+    senders: &[(&AppId, &OpenId, Option<&str>)],
+) -> Result<(), CatalogueError> {
+    if senders.is_empty() {
+        return Ok(());
+    }
+    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO senders (app_id, open_id, name) ");
+    insert.push_values(senders, |mut row, (app_id, open_id, name)| {
+        row.push_bind(app_id.as_str()).push_bind(open_id.as_str()).push_bind(*name);
+    });
+    insert.push(
+        " ON CONFLICT (app_id, open_id) DO UPDATE SET name = excluded.name
+          WHERE excluded.name IS NOT NULL AND excluded.name IS NOT name",
+    );
+    insert.build().persistent(false).execute(transaction.connection()).await?;
+    Ok(())
+}

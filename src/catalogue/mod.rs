@@ -6,7 +6,10 @@
 pub mod events;
 pub mod listing;
 pub mod messages;
+pub mod reasons;
+pub mod replay;
 pub mod resources;
+pub mod retry;
 pub mod statistics;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +17,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqlitePool};
+use sqlx::{ConnectOptions, Sqlite, SqliteConnection, SqlitePool};
 
 /// The catalogue's file name inside the data directory.
 pub const FILE_NAME: &str = "larkive.db";
@@ -87,9 +90,53 @@ pub enum CatalogueError {
         /// What is wrong with it.
         message: String,
     },
+    /// The work was broken off from outside.
+    #[error("the work was broken off")]
+    Interrupted,
     /// SQLite said no.
     #[error("the catalogue failed")]
     Sqlite(#[from] sqlx::Error),
+}
+
+impl CatalogueError {
+    /// Whether the same request may succeed in a moment: others hold the connections or the lock.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Sqlite(sqlx::Error::PoolTimedOut) => true,
+            // The low byte is SQLite's primary result code; 5 is SQLITE_BUSY.
+            Self::Sqlite(sqlx::Error::Database(error)) => {
+                error.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the rows were refused (by a constraint), as opposed to the catalogue failing
+    /// altogether: then other rows may still go in.
+    #[must_use]
+    pub fn is_about_the_rows(&self) -> bool {
+        let Self::Sqlite(sqlx::Error::Database(error)) = self else { return false };
+        error.kind() != sqlx::error::ErrorKind::Other
+    }
+}
+
+/// Several changes that are made together or not at all. Dropping it makes none of them.
+#[derive(Debug)]
+pub struct Transaction(sqlx::Transaction<'static, Sqlite>);
+
+impl Transaction {
+    /// Makes the changes durable.
+    ///
+    /// # Errors
+    /// If SQLite fails; then none of them is made.
+    pub async fn commit(self) -> Result<(), CatalogueError> {
+        Ok(self.0.commit().await?)
+    }
+
+    fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.0
+    }
 }
 
 impl Catalogue {
@@ -138,6 +185,22 @@ impl Catalogue {
     /// If the catalogue was opened for reading only.
     pub fn write(&self) -> Result<&SqlitePool, CatalogueError> {
         self.write.as_ref().ok_or(CatalogueError::ReadOnly)
+    }
+
+    /// Takes the write lock for several changes that belong together.
+    ///
+    /// # Errors
+    /// If the catalogue is open for reading only, or the lock cannot be had.
+    pub async fn begin(&self) -> Result<Transaction, CatalogueError> {
+        Ok(Transaction(self.write()?.begin_with("BEGIN IMMEDIATE").await?))
+    }
+
+    /// Whether the write lock can be had.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub async fn check_writable(&self) -> Result<(), CatalogueError> {
+        Ok(self.begin().await?.0.rollback().await?)
     }
 
     /// Closes every connection; the last one out folds the log into the file.

@@ -1,1 +1,698 @@
-//! (being written)
+//! Resources and their queue, which is the same thing: a resource's row is its job.
+//!
+//! pending → (claim) running → (record) stored, pending, blocked, gone or impossible.
+//! Reading for people is next door, in `listing`.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
+
+use super::{CatalogueError, Transaction};
+use crate::domain::digest::Digest;
+use crate::domain::download::{State, Upstream};
+use crate::domain::error::chain;
+use crate::domain::id::{AppId, MessageId, ResourceId, ResourceKey, path_segment};
+use crate::domain::reason::ReasonCode;
+use crate::domain::resource::{Found, ResourceType, Role};
+use crate::domain::source::{Source, Target};
+use crate::domain::time::Timestamp;
+
+/// Resources in one INSERT: well below SQLite's limit of bound values.
+const INSERT_ROWS: usize = 500;
+/// How many tries are kept for a resource; older ones go.
+const TRIES_KEPT: u32 = 50;
+
+/// A resource that a message shows.
+#[derive(Debug)]
+pub struct NewResource<'a> {
+    /// The app that was shown it.
+    pub app_id: &'a AppId,
+    /// The message that shows it; it is in the catalogue.
+    pub message_id: &'a MessageId,
+    /// What the message says of it.
+    pub found: &'a Found,
+    /// When it was first seen.
+    pub seen_at: Timestamp,
+}
+
+/// Records resources of messages; one that is known already is only tied to its message.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]) -> Result<(), CatalogueError> {
+    for some in resources.chunks(INSERT_ROWS) {
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "WITH found (app_id, message_id, type, key, role, file_name, state, reason_code, seen_at) AS (",
+        );
+        insert.push_values(some, |mut row, new| {
+            let unusable = path_segment(new.message_id.as_str()).is_none().then_some(ReasonCode::KeyUnusable);
+            let hopeless = new.found.hopeless().or(unusable);
+            let state = hopeless.map_or(State::Pending, ReasonCode::state);
+            row.push_bind(new.app_id.as_str())
+                .push_bind(new.message_id.as_str())
+                .push_bind(new.found.kind.map_or("", ResourceType::as_str))
+                .push_bind(new.found.key.as_str())
+                .push_bind(new.found.role.as_str())
+                .push_bind(new.found.file_name.as_deref())
+                .push_bind(state.as_str())
+                .push_bind(hopeless.map(ReasonCode::as_str))
+                .push_bind(new.seen_at.unix_ms());
+        });
+        insert.push(
+            ") INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, message_row_id, chat_id,
+                 file_name, state, reason_code, listed_at, seen_at)
+             SELECT found.app_id, m.tenant_key, 'message', found.message_id, found.type, found.key, found.role,
+                 m.message_row_id, m.chat_id, found.file_name, found.state, found.reason_code,
+                 COALESCE(m.sent_at, found.seen_at), found.seen_at
+             FROM found
+             JOIN messages AS m ON m.app_id = found.app_id AND m.message_id = found.message_id
+             WHERE TRUE
+             ON CONFLICT (app_id, source, owner, type, key) DO UPDATE SET
+                 role = excluded.role,
+                 tenant_key = excluded.tenant_key,
+                 message_row_id = excluded.message_row_id,
+                 chat_id = excluded.chat_id,
+                 listed_at = excluded.listed_at,
+                 file_name = COALESCE(excluded.file_name, file_name)",
+        );
+        insert.build().persistent(false).execute(transaction.connection()).await?;
+    }
+    Ok(())
+}
+
+/// Records one thing that is fetched by hand, if it is not known yet, and returns its id.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn insert_by_hand(
+    write: &SqlitePool,
+    app_id: &AppId,
+    target: &Target,
+    now: Timestamp,
+) -> Result<ResourceId, CatalogueError> {
+    let identity = Identity::of(target);
+    let refused = (!target.is_sendable()).then_some(ReasonCode::KeyUnusable);
+    sqlx::query(
+        "INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, message_row_id, chat_id, state,
+             reason_code, listed_at, seen_at)
+         SELECT given.app_id, m.tenant_key, given.source, given.owner, given.type, given.key, given.role,
+             m.message_row_id, COALESCE(m.chat_id, ''), given.state, given.reason_code,
+             COALESCE(m.sent_at, given.seen_at), given.seen_at
+         FROM (SELECT ?1 AS app_id, ?2 AS source, ?3 AS owner, ?4 AS type, ?5 AS key, ?6 AS role, ?7 AS state,
+             ?8 AS reason_code, ?9 AS seen_at) AS given
+         LEFT JOIN messages AS m
+             ON given.source = 'message' AND m.app_id = given.app_id AND m.message_id = given.owner
+         WHERE TRUE
+         ON CONFLICT (app_id, source, owner, type, key) DO NOTHING",
+    )
+    .bind(app_id.as_str())
+    .bind(identity.source.as_str())
+    .bind(&identity.owner)
+    .bind(identity.kind.map_or("", ResourceType::as_str))
+    .bind(&identity.key)
+    .bind(identity.role.as_str())
+    .bind(refused.map_or(State::Pending, ReasonCode::state).as_str())
+    .bind(refused.map(ReasonCode::as_str))
+    .bind(now.unix_ms())
+    .execute(write)
+    .await?;
+    let id = sqlx::query_scalar(
+        "SELECT resource_row_id FROM resources
+         WHERE app_id = ? AND source = ? AND owner = ? AND type = ? AND key = ?",
+    )
+    .bind(app_id.as_str())
+    .bind(identity.source.as_str())
+    .bind(&identity.owner)
+    .bind(identity.kind.map_or("", ResourceType::as_str))
+    .bind(&identity.key)
+    .fetch_one(write)
+    .await?;
+    Ok(ResourceId(id))
+}
+
+/// The columns that make a resource what it is.
+struct Identity {
+    source: Source,
+    owner: String,
+    kind: Option<ResourceType>,
+    key: String,
+    role: Role,
+}
+
+impl Identity {
+    fn of(target: &Target) -> Self {
+        let source = target.source();
+        let own =
+            |key: &ResourceKey, role| Self { source, owner: String::new(), kind: None, key: key.to_string(), role };
+        match target {
+            Target::MessageResource { message_id, key, kind } => Self {
+                source,
+                owner: message_id.to_string(),
+                kind: Some(*kind),
+                key: key.to_string(),
+                role: match kind {
+                    ResourceType::Image => Role::Image,
+                    ResourceType::File => Role::File,
+                },
+            },
+            Target::Image { key } => Self { kind: Some(ResourceType::Image), ..own(key, Role::Image) },
+            Target::File { key } => Self { kind: Some(ResourceType::File), ..own(key, Role::File) },
+            Target::Baike { key } | Target::Lingo { key } => own(key, Role::Image),
+            Target::TicketImage { ticket_id, msg_id, index } => Self {
+                source,
+                owner: ticket_id.clone(),
+                kind: None,
+                key: format!("{ticket_id}/{msg_id}/{}", index.unwrap_or(0)),
+                role: Role::Image,
+            },
+        }
+    }
+}
+
+/// Who works on a claimed resource and until when. After that it is anybody's again.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease<'a> {
+    /// The worker.
+    pub owner: &'a str,
+    /// The end of the claim, unless it is renewed.
+    pub until: Timestamp,
+}
+
+/// A resource that was claimed for one try.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Its row.
+    pub id: ResourceId,
+    /// The app that can ask for it.
+    pub app_id: AppId,
+    /// What to ask for; or why there is no use in asking.
+    pub target: Result<Target, ReasonCode>,
+    /// The name its message gives it.
+    pub file_name: Option<String>,
+    /// Failures in a row before this try.
+    pub failures: u32,
+    /// Rate limits met in a row before this try.
+    pub rate_waits: u32,
+    /// When the first of these failures was.
+    pub failing_since: Option<Timestamp>,
+}
+
+const CLAIMED_COLUMNS: &str = "RETURNING resource_row_id, app_id, source, owner, download_message_id, type, key, role, \
+     file_name, failures, rate_waits, failing_since";
+
+/// Claims what is due for an app: new messages before old ones, then what waited for another try.
+///
+/// # Errors
+/// If SQLite fails or a row is damaged.
+pub async fn claim(
+    write: &SqlitePool,
+    app_id: &AppId,
+    lease: Lease<'_>,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Claim>, CatalogueError> {
+    let sql = format!(
+        "UPDATE resources
+         SET state = 'running', lease_owner = ?1, lease_until = ?2, next_attempt_at = NULL
+         WHERE resource_row_id IN (
+             SELECT resource_row_id FROM (
+                 SELECT * FROM (
+                     SELECT resource_row_id, 0 AS turn FROM resources
+                     WHERE state = 'pending' AND next_attempt_at IS NULL AND app_id = ?3
+                     ORDER BY listed_at DESC
+                     LIMIT ?5
+                 )
+                 UNION ALL
+                 SELECT * FROM (
+                     SELECT resource_row_id, 1 AS turn FROM resources
+                     WHERE state = 'pending' AND next_attempt_at IS NOT NULL AND app_id = ?3 AND next_attempt_at <= ?4
+                     ORDER BY next_attempt_at
+                     LIMIT ?5
+                 )
+             )
+             ORDER BY turn
+             LIMIT ?5
+         )
+         {CLAIMED_COLUMNS}"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(lease.owner)
+        .bind(lease.until.unix_ms())
+        .bind(app_id.as_str())
+        .bind(now.unix_ms())
+        .bind(limit)
+        .fetch_all(write)
+        .await?;
+    Ok(rows.iter().filter_map(|row| read_claim(row).inspect_err(complain).ok()).collect())
+}
+
+/// A damaged row is left claimed: its lease brings it back, and the others go on.
+fn complain(error: &CatalogueError) {
+    tracing::error!(error = %chain(error), "Cannot work on a resource");
+}
+
+/// Which resources a claim by id takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// One that is pending.
+    Pending,
+    /// One in any state: it is to be asked for again.
+    Anyway,
+}
+
+/// Claims one resource, unless somebody is working on it.
+///
+/// # Errors
+/// If SQLite fails or the row is damaged.
+pub async fn claim_one(
+    write: &SqlitePool,
+    id: ResourceId,
+    take: Take,
+    lease: Lease<'_>,
+    now: Timestamp,
+) -> Result<Option<Claim>, CatalogueError> {
+    let sql = format!(
+        "UPDATE resources
+         SET state = 'running', lease_owner = ?1, lease_until = ?2, next_attempt_at = NULL
+         WHERE resource_row_id = ?3 AND CASE state WHEN 'running' THEN lease_until < ?4 WHEN 'pending' THEN TRUE ELSE ?5 END
+         {CLAIMED_COLUMNS}"
+    );
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(lease.owner)
+        .bind(lease.until.unix_ms())
+        .bind(id.0)
+        .bind(now.unix_ms())
+        .bind(take == Take::Anyway)
+        .fetch_optional(write)
+        .await?;
+    row.as_ref().map(read_claim).transpose()
+}
+
+/// Where a resource stands: its state and, while it waits, when its next attempt is.
+///
+/// # Errors
+/// If SQLite fails or the row is damaged.
+pub async fn standing(read: &SqlitePool, id: ResourceId) -> Result<Option<(State, Option<Timestamp>)>, CatalogueError> {
+    let row: Option<(String, Option<i64>)> =
+        sqlx::query_as("SELECT state, next_attempt_at FROM resources WHERE resource_row_id = ?")
+            .bind(id.0)
+            .fetch_optional(read)
+            .await?;
+    let Some((state, next_attempt_at)) = row else { return Ok(None) };
+    let state = state.parse().map_err(|error| CatalogueError::BadValue {
+        table: "resources",
+        column: "state",
+        row: id.0,
+        message: format!("{error}"),
+    })?;
+    Ok(Some((state, next_attempt_at.and_then(Timestamp::from_unix_ms))))
+}
+
+fn read_claim(row: &SqliteRow) -> Result<Claim, CatalogueError> {
+    let id: i64 = row.try_get("resource_row_id")?;
+    let bad = |column, message: String| CatalogueError::BadValue { table: "resources", column, row: id, message };
+    let app_id: String = row.try_get("app_id")?;
+    let failing_since: Option<i64> = row.try_get("failing_since")?;
+    Ok(Claim {
+        id: ResourceId(id),
+        app_id: app_id.parse().map_err(|error| bad("app_id", format!("{error}")))?,
+        target: read_target(row, id)?,
+        file_name: row.try_get("file_name")?,
+        failures: row.try_get("failures")?,
+        rate_waits: row.try_get("rate_waits")?,
+        failing_since: failing_since.and_then(Timestamp::from_unix_ms),
+    })
+}
+
+fn read_target(row: &SqliteRow, id: i64) -> Result<Result<Target, ReasonCode>, CatalogueError> {
+    let bad = |column, message: String| CatalogueError::BadValue { table: "resources", column, row: id, message };
+    let source: String = row.try_get("source")?;
+    let key_text: String = row.try_get("key")?;
+    let source: Source = source.parse().map_err(|error| bad("source", format!("{error}")))?;
+    let key: ResourceKey = key_text.parse().map_err(|error| bad("key", format!("{error}")))?;
+    let target = match source {
+        Source::Message => return read_message_resource(row, id, key),
+        Source::Image => Target::Image { key },
+        Source::File => Target::File { key },
+        Source::Baike => Target::Baike { key },
+        Source::Lingo => Target::Lingo { key },
+        Source::TicketImage => {
+            read_ticket_image(&key_text).ok_or_else(|| bad("key", "not ticket/message/index".into()))?
+        }
+    };
+    Ok(if target.is_sendable() { Ok(target) } else { Err(ReasonCode::KeyUnusable) })
+}
+
+fn read_message_resource(
+    row: &SqliteRow,
+    id: i64,
+    key: ResourceKey,
+) -> Result<Result<Target, ReasonCode>, CatalogueError> {
+    let bad = |column, message: String| CatalogueError::BadValue { table: "resources", column, row: id, message };
+    let (owner, role, kind): (String, String, String) =
+        (row.try_get("owner")?, row.try_get("role")?, row.try_get("type")?);
+    let role = role.parse().map_err(|error| bad("role", format!("{error}")))?;
+    if let Some(hopeless) = (Found { role, kind: None, key: key.clone(), file_name: None }).hopeless() {
+        return Ok(Err(hopeless));
+    }
+    let container: Option<String> = row.try_get("download_message_id")?;
+    let target = Target::MessageResource {
+        message_id: container.unwrap_or(owner).parse().map_err(|error| bad("owner", format!("{error}")))?,
+        key,
+        kind: kind.parse().map_err(|error| bad("type", format!("{error}")))?,
+    };
+    Ok(if target.is_sendable() { Ok(target) } else { Err(ReasonCode::KeyUnusable) })
+}
+
+fn read_ticket_image(key: &str) -> Option<Target> {
+    let mut parts = key.rsplitn(3, '/');
+    let (index, msg_id, ticket_id) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(Target::TicketImage {
+        ticket_id: ticket_id.to_owned(),
+        msg_id: msg_id.to_owned(),
+        index: Some(index.parse().ok()?),
+    })
+}
+
+/// How one try ended.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The resource.
+    pub id: ResourceId,
+    /// When the try began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// What it brought.
+    pub ending: Ending,
+}
+
+/// What one try brought.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// The bytes are durable in the store.
+    Stored {
+        /// Their digest.
+        digest: Digest,
+        /// Their length.
+        size_bytes: u64,
+        /// Their type.
+        mime: String,
+        /// The name to show, if the message gave none.
+        file_name: Option<String>,
+    },
+    /// A failure that will be tried again.
+    Failed {
+        /// Why.
+        reason: ReasonCode,
+        /// What the platform said.
+        upstream: Upstream,
+        /// When to try again.
+        next_attempt_at: Timestamp,
+    },
+    /// The platform asked to wait; no attempt is counted.
+    RateLimited {
+        /// What the platform said.
+        upstream: Upstream,
+        /// When to ask again.
+        next_attempt_at: Timestamp,
+    },
+    /// It ends here, in the state of its reason.
+    Ended {
+        /// Why.
+        reason: ReasonCode,
+        /// What the platform said.
+        upstream: Upstream,
+    },
+    /// Given back untried.
+    Released,
+}
+
+impl Ending {
+    /// The state that the resource is in now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self {
+            Self::Stored { .. } => State::Stored,
+            Self::Failed { .. } | Self::RateLimited { .. } | Self::Released => State::Pending,
+            Self::Ended { reason, .. } => reason.state(),
+        }
+    }
+
+    fn reason(&self) -> Option<ReasonCode> {
+        match self {
+            Self::Stored { .. } | Self::Released => None,
+            Self::RateLimited { .. } => Some(ReasonCode::RateLimited),
+            Self::Failed { reason, .. } | Self::Ended { reason, .. } => Some(*reason),
+        }
+    }
+
+    fn upstream(&self) -> Option<&Upstream> {
+        match self {
+            Self::Stored { .. } | Self::Released => None,
+            Self::Failed { upstream, .. } | Self::RateLimited { upstream, .. } | Self::Ended { upstream, .. } => {
+                Some(upstream)
+            }
+        }
+    }
+
+    fn next_attempt_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Failed { next_attempt_at, .. } | Self::RateLimited { next_attempt_at, .. } => Some(*next_attempt_at),
+            Self::Stored { .. } | Self::Ended { .. } | Self::Released => None,
+        }
+    }
+}
+
+/// Records the ends of tries. A claim whose lease went to somebody else is passed over.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn record(transaction: &mut Transaction, owner: &str, finished: &[Finished]) -> Result<(), CatalogueError> {
+    let (released, ended): (Vec<_>, Vec<_>) =
+        finished.iter().partition(|finished| matches!(finished.ending, Ending::Released));
+    release(transaction, owner, &released).await?;
+    if ended.is_empty() {
+        return Ok(());
+    }
+    insert_blobs(transaction, &ended).await?;
+    update_ended(transaction, owner, &ended).await?;
+    insert_tries(transaction, &ended).await
+}
+
+async fn release(transaction: &mut Transaction, owner: &str, released: &[&Finished]) -> Result<(), CatalogueError> {
+    if released.is_empty() {
+        return Ok(());
+    }
+    let mut update = QueryBuilder::<Sqlite>::new(
+        "UPDATE resources SET state = 'pending', lease_owner = NULL, lease_until = NULL
+         WHERE state = 'running' AND lease_owner = ",
+    );
+    update.push_bind(owner).push(" AND resource_row_id IN (");
+    let mut ids = update.separated(", ");
+    for finished in released {
+        ids.push_bind(finished.id.0);
+    }
+    update.push(")");
+    update.build().persistent(false).execute(transaction.connection()).await?;
+    Ok(())
+}
+
+async fn insert_blobs(transaction: &mut Transaction, ended: &[&Finished]) -> Result<(), CatalogueError> {
+    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO blobs (sha256, size_bytes, mime, stored_at) ");
+    let stored: Vec<_> = ended
+        .iter()
+        .filter_map(|finished| match &finished.ending {
+            Ending::Stored { digest, size_bytes, mime, .. } => Some((digest, *size_bytes, mime, finished.ended_at)),
+            _ => None,
+        })
+        .collect();
+    if stored.is_empty() {
+        return Ok(());
+    }
+    insert.push_values(stored, |mut row, (digest, size_bytes, mime, stored_at)| {
+        row.push_bind(digest.to_string())
+            .push_bind(i64::try_from(size_bytes).unwrap_or(i64::MAX))
+            .push_bind(mime)
+            .push_bind(stored_at.unix_ms());
+    });
+    insert.push(" ON CONFLICT (sha256) DO NOTHING");
+    insert.build().persistent(false).execute(transaction.connection()).await?;
+    Ok(())
+}
+
+async fn update_ended(transaction: &mut Transaction, owner: &str, ended: &[&Finished]) -> Result<(), CatalogueError> {
+    let mut update = QueryBuilder::<Sqlite>::new(
+        "WITH ended (id, state, reason_code, http_status, code, msg, log_id, next_attempt_at, ended_at,
+             sha256, size_bytes, mime, file_name) AS (",
+    );
+    update.push_values(ended, |mut row, finished| {
+        let upstream = finished.ending.upstream();
+        row.push_bind(finished.id.0)
+            .push_bind(finished.ending.state().as_str())
+            .push_bind(finished.ending.reason().map(ReasonCode::as_str))
+            .push_bind(upstream.and_then(|upstream| upstream.http_status))
+            .push_bind(upstream.and_then(|upstream| upstream.code))
+            .push_bind(upstream.and_then(|upstream| upstream.msg.as_deref()))
+            .push_bind(upstream.and_then(|upstream| upstream.log_id.as_deref()))
+            .push_bind(finished.ending.next_attempt_at().map(Timestamp::unix_ms))
+            .push_bind(finished.ended_at.unix_ms());
+        let (mut digest, mut size, mut kind, mut name) = (None, None, None, None);
+        if let Ending::Stored { digest: sha256, size_bytes, mime, file_name } = &finished.ending {
+            digest = Some(sha256.to_string());
+            size = Some(i64::try_from(*size_bytes).unwrap_or(i64::MAX));
+            kind = Some(mime.as_str());
+            name = file_name.as_deref();
+        }
+        row.push_bind(digest).push_bind(size).push_bind(kind).push_bind(name);
+    });
+    update.push(
+        ") UPDATE resources SET
+             state = ended.state,
+             reason_code = ended.reason_code,
+             upstream_http_status = ended.http_status,
+             upstream_code = ended.code,
+             upstream_msg = ended.msg,
+             upstream_log_id = ended.log_id,
+             next_attempt_at = ended.next_attempt_at,
+             lease_owner = NULL,
+             lease_until = NULL,
+             attempts = attempts + (ended.reason_code IS NOT 'rate_limited'),
+             failures = CASE
+                 WHEN ended.reason_code IS NULL THEN 0
+                 WHEN ended.reason_code = 'rate_limited' THEN failures
+                 ELSE failures + 1
+             END,
+             rate_waits = CASE WHEN ended.reason_code IS 'rate_limited' THEN rate_waits + 1 ELSE 0 END,
+             failing_since = CASE
+                 WHEN ended.reason_code IS NULL THEN NULL
+                 WHEN ended.reason_code = 'rate_limited' THEN failing_since
+                 ELSE COALESCE(failing_since, ended.ended_at)
+             END,
+             sha256 = COALESCE(ended.sha256, resources.sha256),
+             size_bytes = COALESCE(ended.size_bytes, resources.size_bytes),
+             mime = COALESCE(ended.mime, resources.mime),
+             file_name = COALESCE(resources.file_name, ended.file_name),
+             stored_at = CASE WHEN ended.state = 'stored' THEN ended.ended_at ELSE stored_at END
+         FROM ended
+         WHERE resources.resource_row_id = ended.id AND resources.state = 'running' AND resources.lease_owner = ",
+    );
+    update.push_bind(owner);
+    update.build().persistent(false).execute(transaction.connection()).await?;
+    Ok(())
+}
+
+async fn insert_tries(transaction: &mut Transaction, ended: &[&Finished]) -> Result<(), CatalogueError> {
+    let mut insert = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO tries (resource_row_id, started_at, ended_at, result, reason_code,
+             upstream_http_status, upstream_code, upstream_msg, upstream_log_id) ",
+    );
+    insert.push_values(ended, |mut row, finished| {
+        let upstream = finished.ending.upstream();
+        row.push_bind(finished.id.0)
+            .push_bind(finished.started_at.unix_ms())
+            .push_bind(finished.ended_at.unix_ms())
+            .push_bind(finished.ending.state().as_str())
+            .push_bind(finished.ending.reason().map(ReasonCode::as_str))
+            .push_bind(upstream.and_then(|upstream| upstream.http_status))
+            .push_bind(upstream.and_then(|upstream| upstream.code))
+            .push_bind(upstream.and_then(|upstream| upstream.msg.as_deref()))
+            .push_bind(upstream.and_then(|upstream| upstream.log_id.as_deref()));
+    });
+    insert.build().persistent(false).execute(transaction.connection()).await?;
+    for finished in ended.iter().filter(|finished| finished.ending.reason().is_some()) {
+        prune_tries(transaction, finished.id).await?;
+    }
+    Ok(())
+}
+
+async fn prune_tries(transaction: &mut Transaction, id: ResourceId) -> Result<(), CatalogueError> {
+    sqlx::query(
+        "DELETE FROM tries
+         WHERE resource_row_id = ?1 AND try_row_id <= (
+             SELECT try_row_id FROM tries WHERE resource_row_id = ?1 ORDER BY try_row_id DESC LIMIT 1 OFFSET ?2
+         )",
+    )
+    .bind(id.0)
+    .bind(TRIES_KEPT)
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Extends the leases of an owner.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn renew_leases(write: &SqlitePool, lease: Lease<'_>) -> Result<(), CatalogueError> {
+    sqlx::query("UPDATE resources SET lease_until = ? WHERE state = 'running' AND lease_owner = ?")
+        .bind(lease.until.unix_ms())
+        .bind(lease.owner)
+        .execute(write)
+        .await?;
+    Ok(())
+}
+
+/// Puts back what is running under a lease that is over. Returns how many there were.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn reclaim_expired(write: &SqlitePool, now: Timestamp) -> Result<u64, CatalogueError> {
+    let done = sqlx::query(
+        "UPDATE resources SET state = 'pending', lease_owner = NULL, lease_until = NULL
+         WHERE state = 'running' AND lease_until < ?",
+    )
+    .bind(now.unix_ms())
+    .execute(write)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Puts back everything that an owner has claimed: for a process that knows that this owner is
+/// dead. Returns how many there were.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn reclaim_of(write: &SqlitePool, owner: &str) -> Result<u64, CatalogueError> {
+    let done = sqlx::query(
+        "UPDATE resources SET state = 'pending', lease_owner = NULL, lease_until = NULL
+         WHERE state = 'running' AND lease_owner = ?",
+    )
+    .bind(owner)
+    .execute(write)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Makes every blocked resource due whose cause lies in the configuration: a new start is worth
+/// one try. Returns how many there were.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueError> {
+    let mut update = QueryBuilder::<Sqlite>::new(
+        "UPDATE resources SET state = 'pending', next_attempt_at = NULL, failures = 0, failing_since = NULL
+         WHERE state = 'blocked' AND reason_code IN (",
+    );
+    let mut reasons = update.separated(", ");
+    for reason in ReasonCode::ALL.iter().filter(|reason| reason.lies_in_configuration()) {
+        reasons.push_bind(reason.as_str());
+    }
+    update.push(")");
+    Ok(update.build().execute(write).await?.rows_affected())
+}
+
+/// Whether anything is due for an app now: a look that does not take the write lock.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn any_due(read: &SqlitePool, app_id: &AppId, now: Timestamp) -> Result<bool, CatalogueError> {
+    let due = sqlx::query_scalar(
+        "SELECT EXISTS (
+             SELECT 1 FROM resources WHERE state = 'pending' AND next_attempt_at IS NULL AND app_id = ?1
+         ) OR EXISTS (
+             SELECT 1 FROM resources
+             WHERE state = 'pending' AND next_attempt_at IS NOT NULL AND app_id = ?1 AND next_attempt_at <= ?2
+         )",
+    );
+    Ok(due.bind(app_id.as_str()).bind(now.unix_ms()).fetch_one(read).await?)
+}

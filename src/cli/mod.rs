@@ -1,18 +1,41 @@
 //! The command line: one file per command, words typed to exit codes.
+//!
+//! Exit codes: 0 done, 1 finished and found problems, 2 could not run.
 
 pub mod config_check;
 pub mod demo;
 pub mod extract;
 pub mod fetch;
+pub mod filter;
 pub mod health;
 pub mod list;
+pub mod named;
 pub mod output;
+pub mod record;
 pub mod retry;
 pub mod sandbox;
 pub mod serve;
 pub mod show;
+pub mod signals;
 pub mod stats;
 pub mod trigger;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use self::trigger::TriggerTarget;
+use crate::app::Ended;
+use crate::catalogue::Catalogue;
+use crate::clock::Clock;
+use crate::config::{Fetching, ImitatedApp, Imitating, Logging, Problems, Serving, Settings, Sources};
+use crate::domain::error::chain;
+use crate::telemetry;
+
+/// The stack of a thread: reading JSON nested as deep as is allowed needs about a tenth of it.
+const STACK_BYTES: usize = 4 << 20;
 
 /// How a command that could run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,5 +46,165 @@ pub enum Exit {
     Problems,
 }
 
+impl From<Ended> for Exit {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::OnRequest => Self::Done,
+            Ended::ByFault => Self::Problems,
+        }
+    }
+}
+
 /// A command's end; an error is "could not run", printed as one line, exit code 2.
 pub type Outcome = anyhow::Result<Exit>;
+
+/// Keeps every image, file, voice and video that people send to a Feishu/Lark bot.
+#[derive(Debug, Parser)]
+#[command(
+    name = "larkive",
+    version,
+    propagate_version = true,
+    after_help = "See it work without an account:\n  larkive demo\n\nRun it (settings come from the environment, .env or a TOML file):\n  larkive config check\n  larkive serve\n\nAsk the archive:\n  larkive list --state blocked\n  larkive show om_dc13264520392913993dd051dba21dcf\n\nExit codes: 0 done, 1 finished and found problems, 2 could not run."
+)]
+struct Words {
+    /// A TOML file with settings; the environment wins over it
+    #[arg(long, value_name = "PATH", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Options),
+    Demo(demo::Options),
+    /// Run the stand-in platform alone
+    Sandbox(sandbox::Args),
+    /// Send sample events to a running webhook
+    Trigger(trigger::Args),
+    Extract(extract::Options),
+    List(list::Options),
+    Show(show::Options),
+    Stats(stats::Options),
+    Fetch(fetch::Options),
+    Retry(retry::Options),
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    Health(health::Options),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Show every setting and where it comes from, and what is wrong
+    #[command(after_help = config_check::AFTER_HELP)]
+    Check,
+}
+
+/// Runs the program with the words it was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let words = match Words::try_parse() {
+        Ok(words) => words,
+        Err(error) => {
+            // Nothing can be done about a terminal that takes no help text.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match start(words) {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Problems) => ExitCode::from(1),
+        Err(error) => {
+            report(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn start(words: Words) -> Outcome {
+    let sources = Sources::of_process(words.config).context("cannot see the working directory")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build()
+        .context("cannot start the runtime")?;
+    // Until a command knows better: what the environment alone says.
+    let logging = Logging::of_environment(&sources);
+    runtime.block_on(dispatch(words.command, &sources, logging))
+}
+
+/// Each command gets the part of the configuration that it works with, and a log as configured.
+async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, Problems>) -> Outcome {
+    match command {
+        Command::Serve(_) => {
+            let serving = Serving::load(sources)?;
+            telemetry::start(&serving.settings.logging, Clock::system())?;
+            serve::run(serving).await
+        }
+        Command::Fetch(options) => {
+            let fetching = Fetching::load(sources)?;
+            telemetry::start(&fetching.settings.logging, Clock::system())?;
+            fetch::run(options, fetching).await
+        }
+        Command::Demo(options) => {
+            telemetry::start(&logging?, Clock::system())?;
+            demo::run(options).await
+        }
+        Command::Sandbox(options) => {
+            telemetry::start(&logging?, Clock::system())?;
+            sandbox::run(options).await
+        }
+        Command::Trigger(options) => trigger::run(options, || trigger_target(sources)).await,
+        Command::Extract(options) => extract::run(&options),
+        Command::List(options) => list::run(options, reading(sources).await?).await,
+        Command::Show(options) => show::run(options, reading(sources).await?).await,
+        Command::Stats(options) => stats::run(options, reading(sources).await?).await,
+        Command::Retry(options) => retry::run(options, writing(sources).await?).await,
+        Command::Config { command: ConfigCommand::Check } => {
+            config_check::run(sources, &mut std::io::stdout(), &mut std::io::stderr())
+        }
+        Command::Health(options) => {
+            let settings = if options.url.is_some() { None } else { Some(Settings::load(sources)?) };
+            health::run(options, settings.as_ref()).await
+        }
+    }
+}
+
+/// The catalogue for a command that only reads.
+async fn reading(sources: &Sources) -> anyhow::Result<Catalogue> {
+    Ok(Catalogue::open_read_only(&Settings::load(sources)?.data.catalogue).await?)
+}
+
+/// The catalogue for a command that changes it; it is created and migrated where needed.
+async fn writing(sources: &Sources) -> anyhow::Result<Catalogue> {
+    let layout = Settings::load(sources)?.data;
+    std::fs::create_dir_all(&layout.directory)
+        .with_context(|| format!("cannot create the data directory {}", layout.directory.display()))?;
+    Ok(Catalogue::open(&layout.catalogue).await?)
+}
+
+fn trigger_target(sources: &Sources) -> anyhow::Result<TriggerTarget> {
+    let Imitating { apps, .. } = Imitating::load(sources)?;
+    let [app] = <[ImitatedApp; 1]>::try_from(apps)
+        .map_err(|_| anyhow::anyhow!("several apps are configured; describe the one to imitate in the environment"))?;
+    Ok(TriggerTarget {
+        app_id: app.app_id,
+        verification_token: app.callbacks.verification_token,
+        encrypt_key: app.callbacks.encrypt_key,
+        base_url: app.base_url.to_string(),
+    })
+}
+
+/// One line for an error; one line per problem for a configuration that is wrong.
+fn report(error: &anyhow::Error) {
+    if let Some(problems) = error.downcast_ref::<Problems>() {
+        for problem in problems.iter() {
+            eprintln!("larkive: {problem}");
+        }
+    } else {
+        eprintln!("larkive: {}", chain(error.as_ref()));
+    }
+}

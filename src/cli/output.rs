@@ -1,1 +1,316 @@
-//! (being written)
+//! Results on stdout: as a table for people, as JSON or CSV for programs. Printed as they come,
+//! so that a long result needs no more memory than a short one.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use comfy_table::presets::NOTHING;
+use comfy_table::{ColumnConstraint, Row, Table, Width};
+use serde::Serialize;
+
+use super::{Exit, Outcome};
+
+/// The widest that a column of a table gets; what is longer ends with `…`.
+const WIDEST_COLUMN: u16 = 44;
+/// The blanks between two columns.
+const GAP: u16 = 2;
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line.
+    Ndjson,
+    /// Comma-separated values with a header line.
+    Csv,
+}
+
+/// The option that chooses a format.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct FormatOption {
+    /// How to print the result [default: table on a terminal, ndjson otherwise]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+}
+
+impl FormatOption {
+    /// The format that was chosen, else what fits where stdout leads to.
+    #[must_use]
+    pub fn choose(self) -> Format {
+        let fitting = || if io::stdout().is_terminal() { Format::Table } else { Format::Ndjson };
+        self.format.unwrap_or_else(fitting)
+    }
+}
+
+/// Something that can be printed in every format. Its JSON is what it serializes to.
+pub trait Record: Serialize {
+    /// The columns of its CSV.
+    const COLUMNS: &'static [&'static str];
+    /// The columns of its table.
+    const HEADINGS: &'static [&'static str];
+
+    /// The values under [`Record::COLUMNS`].
+    fn values(&self) -> Vec<String>;
+
+    /// The values under [`Record::HEADINGS`].
+    fn cells(&self) -> Vec<String>;
+}
+
+/// A result that is not written through yet.
+pub type Stdout = io::BufWriter<io::Stdout>;
+
+/// Where results go.
+#[must_use]
+pub fn stdout() -> Stdout {
+    io::BufWriter::new(io::stdout())
+}
+
+/// A reader that has seen enough (`| head`) closes its end. That is no failure of ours.
+///
+/// # Errors
+/// Every other error.
+pub fn forgive_closed_pipe(outcome: Outcome) -> Outcome {
+    let is_closed_pipe = |error: &anyhow::Error| {
+        error.chain().any(|cause| {
+            cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        })
+    };
+    match outcome {
+        Err(error) if is_closed_pipe(&error) => Ok(Exit::Done),
+        other => other,
+    }
+}
+
+/// Prints any number of records of one kind, a stretch at a time.
+#[derive(Debug)]
+pub struct Printer<W> {
+    out: W,
+    format: Format,
+    /// The widths that the first stretch gave the table's columns, so that later ones stand below them.
+    widths: Option<Vec<u16>>,
+    printed: u64,
+}
+
+impl<W: Write> Printer<W> {
+    /// A printer that has printed nothing yet.
+    pub fn new(out: W, format: Format) -> Self {
+        Self { out, format, widths: None, printed: 0 }
+    }
+
+    /// Prints the next records.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn print<R: Record>(&mut self, records: &[R]) -> anyhow::Result<()> {
+        match self.format {
+            Format::Table => self.print_table(records)?,
+            Format::Csv => self.print_csv(records)?,
+            Format::Ndjson => {
+                for record in records {
+                    writeln!(self.out, "{}", serde_json::to_string(record)?)?;
+                }
+            }
+            Format::Json => {
+                for record in records {
+                    let before = if self.printed == 0 { "[\n" } else { ",\n" };
+                    write!(self.out, "{before}{}", serde_json::to_string(record)?)?;
+                    self.printed += 1;
+                }
+            }
+        }
+        self.out.flush().context("Failed to write the result")
+    }
+
+    /// Prints what belongs behind the last record, or what stands for none of them.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn finish<R: Record>(mut self) -> anyhow::Result<()> {
+        match (self.format, self.printed) {
+            (Format::Json, 0) => writeln!(self.out, "[]")?,
+            (Format::Json, _) => writeln!(self.out, "\n]")?,
+            (Format::Csv, 0) => self.print_csv::<R>(&[])?,
+            (Format::Table, 0) => self.print_table::<R>(&[])?,
+            _ => {}
+        }
+        self.out.flush().context("Failed to write the result")
+    }
+
+    fn print_csv<R: Record>(&mut self, records: &[R]) -> anyhow::Result<()> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        if self.printed == 0 {
+            writer.write_record(R::COLUMNS)?;
+            self.printed = 1;
+        }
+        for record in records {
+            writer.write_record(record.values())?;
+        }
+        let lines = writer.into_inner().context("Failed to write the result")?;
+        Ok(self.out.write_all(&lines)?)
+    }
+
+    fn print_table<R: Record>(&mut self, records: &[R]) -> anyhow::Result<()> {
+        let mut table = Table::new();
+        table.load_style(NOTHING);
+        if self.printed == 0 {
+            table.add_row(R::HEADINGS.to_vec());
+            self.printed = 1;
+        }
+        for record in records {
+            let cells: Vec<String> = record.cells().iter().map(|cell| visible(cell)).collect();
+            let mut row = Row::from(cells);
+            row.max_height(1);
+            table.add_row(row);
+        }
+        let widths = self.widths.get_or_insert_with(|| column_widths(&table));
+        for (column, width) in table.column_iter_mut().zip(widths.iter()) {
+            column.set_padding((0, GAP));
+            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + GAP)));
+        }
+        if table.row_count() > 0 {
+            writeln!(self.out, "{}", table.trim_fmt())?;
+        }
+        Ok(())
+    }
+}
+
+fn column_widths(table: &Table) -> Vec<u16> {
+    table.column_max_content_widths().into_iter().map(|width| width.min(WIDEST_COLUMN)).collect()
+}
+
+/// Prints names and values below one another, for one thing with many properties. What has no
+/// value is left out.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn print_properties<'a>(
+    out: &mut impl Write,
+    properties: impl IntoIterator<Item = (&'a str, String)>,
+) -> anyhow::Result<()> {
+    let properties: Vec<_> = properties.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    let width = properties.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, value) in properties {
+        writeln!(out, "{name:width$}  {}", visible(&value))?;
+    }
+    Ok(())
+}
+
+/// A text that cannot move the cursor, ring, or turn the direction of what stands around it: names
+/// in messages are written by strangers.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_invisible_mark(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Line separators and the marks that change the direction of writing.
+fn is_invisible_mark(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A value of CSV: nothing for nothing.
+pub fn value(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+/// A number of bytes as people like to read it, in units of 1000.
+#[must_use]
+pub fn human_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    let mut rest = bytes as f64;
+    let mut unit = "B";
+    for larger in UNITS {
+        // What would be printed as 1000.0 of a unit is 1.0 of the next.
+        if rest < 999.95 {
+            break;
+        }
+        rest /= 1000.0;
+        unit = larger;
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{rest:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Pair(&'static str, u32);
+
+    impl Record for Pair {
+        const COLUMNS: &'static [&'static str] = &["name", "count"];
+        const HEADINGS: &'static [&'static str] = &["NAME", "COUNT"];
+
+        fn values(&self) -> Vec<String> {
+            vec![self.0.to_owned(), self.1.to_string()]
+        }
+
+        fn cells(&self) -> Vec<String> {
+            self.values()
+        }
+    }
+
+    fn printed(format: Format, stretches: &[&[Pair]]) -> String {
+        let mut out = Vec::new();
+        let mut printer = Printer::new(&mut out, format);
+        for stretch in stretches {
+            printer.print(stretch).unwrap();
+        }
+        printer.finish::<Pair>().unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn stretches_join_without_a_seam() {
+        let two: &[&[Pair]] = &[&[Pair("a,b", 1), Pair("报销单", 2)], &[Pair("a name that is much longer", 3)]];
+        assert_eq!(printed(Format::Ndjson, two), "[\"a,b\",1]\n[\"报销单\",2]\n[\"a name that is much longer\",3]\n");
+        assert_eq!(
+            printed(Format::Json, two),
+            "[\n[\"a,b\",1],\n[\"报销单\",2],\n[\"a name that is much longer\",3]\n]\n"
+        );
+        assert_eq!(printed(Format::Csv, two), "name,count\n\"a,b\",1\n报销单,2\na name that is much longer,3\n");
+        assert_eq!(printed(Format::Table, two), "NAME    COUNT\na,b     1\n报销单  2\na nam…  3\n");
+    }
+
+    #[test]
+    fn nothing_is_printed_as_nothing_that_parses() {
+        assert_eq!(printed(Format::Ndjson, &[]), "");
+        assert_eq!(printed(Format::Json, &[]), "[]\n");
+        assert_eq!(printed(Format::Csv, &[]), "name,count\n");
+        assert_eq!(printed(Format::Table, &[]), "NAME  COUNT\n");
+    }
+
+    #[test]
+    fn a_name_cannot_play_with_the_terminal() {
+        assert_eq!(visible("a\u{1b}[2Jb\n\u{9b}\u{202e}gpj.exe"), "a\\u{1b}[2Jb\\u{a}\\u{9b}\\u{202e}gpj.exe");
+        assert_eq!(visible("第四课 😀.pdf"), "第四课 😀.pdf");
+    }
+
+    #[test]
+    fn bytes_are_rounded_to_a_unit() {
+        for (bytes, shown) in
+            [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_950, "1.0 MB"), (40_000_000, "40.0 MB")]
+        {
+            assert_eq!(human_bytes(bytes), shown);
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_a_quiet_end() {
+        let closed = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("Failed to write");
+        assert!(matches!(forgive_closed_pipe(Err(closed)), Ok(Exit::Done)));
+        let full = anyhow::Error::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert!(forgive_closed_pipe(Err(full)).is_err());
+    }
+}

@@ -98,6 +98,19 @@ pub struct Upstream {
     pub log_id: Option<String>,
 }
 
+impl fmt::Display for Upstream {
+    /// One line for logs: status, code, message and trace id, as far as there are any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            self.http_status.map(|status| format!("HTTP {status}")),
+            self.code.map(|code| format!("code {code}")),
+            self.msg.as_ref().map(|msg| format!("{msg:?}")),
+            self.log_id.as_ref().map(|log_id| format!("log id {log_id:?}")),
+        ];
+        f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 pub const MAX_PATH_SEGMENT_BYTES: usize = 256;
 
 /// Returns `text` if it can stand as one segment of a URL path: not empty, not `.` or `..`,
-/// no slash, backslash or control character, at most [`MAX_PATH_SEGMENT_BYTES`] long.
+/// no slash, backslash or control character, at most [`MAX_PATH_SEGMENT_BYTES`] long. Nor a U+FFFD:
+/// it stands for something that could not be carried, so the text is not the name that was meant.
 #[must_use]
 pub fn path_segment(text: &str) -> Option<&str> {
     let harmless = !text.is_empty()
         && text != "."
         && text != ".."
         && text.len() <= MAX_PATH_SEGMENT_BYTES
-        && !text.chars().any(|c| matches!(c, '/' | '\\') || c.is_control());
+        && !text.chars().any(|c| matches!(c, '/' | '\\' | char::REPLACEMENT_CHARACTER) || c.is_control());
     harmless.then_some(text)
 }
 
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_path_segment_cannot_leave_its_place() {
-        for bad in ["", ".", "..", "a/b", "a\\b", "a\u{0}b", "a\nb", &"k".repeat(257)] {
+        for bad in ["", ".", "..", "a/b", "a\\b", "a\u{0}b", "a\nb", "a\u{fffd}b", &"k".repeat(257)] {
             assert_eq!(path_segment(bad), None, "{bad:?}");
         }
         for good in ["img_v3_02ab", "75235e0c-4f92-430a-a99b-8446610223cg", "...", "图片", "a%2fb?c#d"] {

@@ -2,6 +2,8 @@
 
 pub mod digest;
 pub mod download;
+pub mod error;
+pub mod filter;
 pub mod id;
 pub mod measure;
 pub mod message;

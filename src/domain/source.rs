@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-use super::id::{MessageId, ResourceKey};
+use super::id::{MessageId, ResourceKey, path_segment};
 use super::resource::ResourceType;
 
 /// A download API, and with it the namespace its keys belong to.
@@ -123,6 +123,19 @@ impl Target {
             Self::Baike { .. } => Source::Baike,
             Self::Lingo { .. } => Source::Lingo,
             Self::TicketImage { .. } => Source::TicketImage,
+        }
+    }
+
+    /// Whether every part can stand in a request; if not, nothing is ever sent.
+    #[must_use]
+    pub fn is_sendable(&self) -> bool {
+        let sendable = |text: &str| path_segment(text).is_some();
+        match self {
+            Self::MessageResource { message_id, key, .. } => sendable(message_id.as_str()) && sendable(key.as_str()),
+            Self::Image { key } | Self::File { key } | Self::Baike { key } | Self::Lingo { key } => {
+                sendable(key.as_str())
+            }
+            Self::TicketImage { ticket_id, msg_id, .. } => sendable(ticket_id) && sendable(msg_id),
         }
     }
 }

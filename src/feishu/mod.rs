@@ -1,10 +1,17 @@
 //! The open platform, Feishu or Lark: everything that knows its protocol.
 
+pub mod answer;
+pub mod client;
 pub mod code;
 pub mod content;
 pub mod crypto;
 pub mod event;
 pub mod fetch;
+pub mod file_name;
+pub mod json;
 pub mod limit;
+mod parts;
+#[cfg(test)]
+mod scripted;
 pub mod token;
 pub mod webhook;

@@ -1,1 +1,319 @@
-//! (being written)
+//! The door: raw bytes of a delivery in, a verified event (or a challenge) out.
+//!
+//! Order of checks, after "Configure the Encrypt Key" and "Send notifications to the developer's
+//! server" in the platform's event documentation: the signature over the raw bytes comes before
+//! decryption; a challenge arrives without a signature; with an Encrypt Key nothing else does, and
+//! nothing in plain text counts. Only the decrypted object is looked at, never its siblings.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::crypto::{EncryptKey, same_secret, verify};
+use super::json;
+use crate::domain::id::AppId;
+use crate::domain::secret::Secret;
+
+/// What one app's callbacks are checked against.
+#[derive(Debug, Clone)]
+pub struct AppKeys {
+    /// The app whose events are taken.
+    pub app_id: AppId,
+    /// The token inside every callback.
+    pub verification_token: Secret,
+    /// With it, callbacks must be encrypted and events signed.
+    pub encrypt_key: Option<EncryptKey>,
+}
+
+/// The signature headers of a delivery, as they came.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SignatureHeaders<'a> {
+    /// `X-Lark-Request-Timestamp`.
+    pub timestamp: &'a str,
+    /// `X-Lark-Request-Nonce`.
+    pub nonce: &'a str,
+    /// `X-Lark-Signature`.
+    pub signature: &'a str,
+}
+
+/// What came through the door.
+#[derive(Debug)]
+pub enum Inbound {
+    /// The platform checks the address; the text goes back to it.
+    Challenge(String),
+    /// An event of this app.
+    Event(VerifiedEvent),
+}
+
+/// An authentic event. [`open`] is the only way to get one.
+#[derive(Debug, Clone)]
+pub struct VerifiedEvent {
+    app_id: AppId,
+    identity: Identity,
+    payload: String,
+}
+
+/// What a payload says about itself without being understood; a member of another type than text
+/// counts as missing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// `header.event_id` (v2.0) or `uuid` (v1.0).
+    pub event_id: Option<String>,
+    /// `header.event_type` (v2.0) or `event.type` (v1.0).
+    pub event_type: Option<String>,
+    /// The message that the event is about.
+    pub message_id: Option<String>,
+}
+
+impl VerifiedEvent {
+    /// The app that the event was sent to.
+    #[must_use]
+    pub fn app_id(&self) -> &AppId {
+        &self.app_id
+    }
+
+    /// What the payload says about itself.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The decrypted JSON object, to the letter.
+    #[must_use]
+    pub fn payload(&self) -> &str {
+        &self.payload
+    }
+}
+
+/// Why a delivery was refused. For the log and the counters; the sender is not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// The signature is wrong, or missing on something other than a challenge.
+    #[error("the signature is wrong or missing")]
+    Signature,
+    /// With an Encrypt Key, the body does not decrypt.
+    #[error("the body does not decrypt")]
+    Undecryptable,
+    /// The body, or what it decrypts to, is not a JSON object.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    /// The body is encrypted, and there is no Encrypt Key.
+    #[error("the body is encrypted, but FEISHU_ENCRYPT_KEY is not set")]
+    OnlyEncrypted,
+    /// The verification token is wrong or missing.
+    #[error("the verification token is wrong or missing")]
+    Token,
+    /// The event belongs to another app.
+    #[error("the event belongs to another app")]
+    OtherApp,
+}
+
+impl Rejected {
+    /// The `result` label of `larkive_events_total`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Signature => "signature",
+            Self::Undecryptable => "undecryptable",
+            Self::NotAnObject | Self::OnlyEncrypted => "malformed",
+            Self::Token => "token",
+            Self::OtherApp => "app",
+        }
+    }
+}
+
+/// Checks a delivery and opens it.
+///
+/// # Errors
+/// Why it is refused. Nothing of the body may be used then.
+pub fn open(keys: &AppKeys, signature: Option<SignatureHeaders<'_>>, body: &[u8]) -> Result<Inbound, Rejected> {
+    match &keys.encrypt_key {
+        Some(encrypt_key) => open_encrypted(keys, encrypt_key, signature, body),
+        None => open_plain(keys, body),
+    }
+}
+
+fn open_encrypted(
+    keys: &AppKeys,
+    encrypt_key: &EncryptKey,
+    headers: Option<SignatureHeaders<'_>>,
+    body: &[u8],
+) -> Result<Inbound, Rejected> {
+    let is_forged =
+        |headers: SignatureHeaders<'_>| !verify(headers.timestamp, headers.nonce, encrypt_key, body, headers.signature);
+    if headers.is_some_and(is_forged) {
+        return Err(Rejected::Signature);
+    }
+    let outer = std::str::from_utf8(body).map_err(|_| Rejected::NotAnObject)?;
+    let encrypted = Members::read(outer)?.text("encrypt").ok_or(Rejected::NotAnObject)?;
+    let plain = encrypt_key.decrypt(&encrypted).map_err(|_| Rejected::Undecryptable)?;
+    let plain = String::from_utf8(plain).map_err(|_| Rejected::NotAnObject)?;
+    match authenticate(keys, plain)? {
+        Inbound::Event(_) if headers.is_none() => Err(Rejected::Signature),
+        inbound => Ok(inbound),
+    }
+}
+
+fn open_plain(keys: &AppKeys, body: &[u8]) -> Result<Inbound, Rejected> {
+    let text = std::str::from_utf8(body).map_err(|_| Rejected::NotAnObject)?;
+    let members = Members::read(text)?;
+    if members.0.len() == 1 && members.0.contains_key("encrypt") {
+        return Err(Rejected::OnlyEncrypted);
+    }
+    authenticate(keys, text.to_owned())
+}
+
+/// Checks token and app of a plain payload and tells challenge and event apart.
+///
+/// Which token counts follows the envelope: v2.0 carries it in the header, v1.0 and challenges at
+/// the top. The app of a challenge is not checked, because a challenge names none.
+fn authenticate(keys: &AppKeys, payload: String) -> Result<Inbound, Rejected> {
+    let mended = json::replace_lone_surrogates(&payload);
+    let top = Members::read(&mended)?;
+    let header = top.object("header");
+    let header_token = header.as_ref().and_then(|header| header.text("token"));
+    let challenge = top.text("challenge").filter(|_| top.text("type").as_deref() == Some("url_verification"));
+    let token = match (&challenge, &header) {
+        (Some(_), _) => top.text("token").or(header_token),
+        (None, Some(_)) => header_token,
+        (None, None) => top.text("token"),
+    };
+    let expected = keys.verification_token.reveal().as_bytes();
+    if !token.is_some_and(|token| same_secret(token.as_bytes(), expected)) {
+        return Err(Rejected::Token);
+    }
+    if let Some(challenge) = challenge {
+        return Ok(Inbound::Challenge(challenge));
+    }
+    let event = top.object("event");
+    let told_app = header.as_ref().or(event.as_ref()).and_then(|object| object.text("app_id"));
+    if told_app.is_some_and(|app_id| app_id != keys.app_id.as_str()) {
+        return Err(Rejected::OtherApp);
+    }
+    let identity = identity(&top, header.as_ref(), event.as_ref());
+    Ok(Inbound::Event(VerifiedEvent { app_id: keys.app_id.clone(), identity, payload }))
+}
+
+fn identity(top: &Members<'_>, header: Option<&Members<'_>>, event: Option<&Members<'_>>) -> Identity {
+    let message = event.and_then(|event| event.object("message"));
+    let message_id = message.as_ref().or(event).and_then(|object| object.text("message_id"));
+    let (event_id, event_type) = match header {
+        Some(header) => (header.text("event_id"), header.text("event_type")),
+        None => (top.text("uuid"), event.and_then(|event| event.text("type"))),
+    };
+    Identity { event_id, event_type, message_id }
+}
+
+/// The members of a JSON object, unread. The whole text is checked to be JSON, however deep, but
+/// only what is asked for is parsed. Of members with the same name the last counts.
+struct Members<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+
+impl<'a> Members<'a> {
+    fn read(text: &'a str) -> Result<Self, Rejected> {
+        serde_json::from_str(text).map(Self).map_err(|_| Rejected::NotAnObject)
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).and_then(|value| serde_json::from_str(value.get()).ok())
+    }
+
+    fn object(&self, name: &str) -> Option<Members<'a>> {
+        self.0.get(name).copied().and_then(|value| serde_json::from_str(value.get()).ok()).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "1212121212";
+
+    fn keys(token: &str, encrypt_key: Option<&str>) -> AppKeys {
+        AppKeys {
+            app_id: "cli_a".parse().unwrap(),
+            verification_token: Secret::new(token),
+            encrypt_key: encrypt_key.map(|key| EncryptKey::new(Secret::new(key))),
+        }
+    }
+
+    fn result(inbound: Result<Inbound, Rejected>) -> String {
+        match inbound {
+            Ok(Inbound::Challenge(challenge)) => format!("challenge {challenge}"),
+            Ok(Inbound::Event(event)) => format!("event {:?}", event.identity()),
+            Err(rejected) => rejected.label().to_owned(),
+        }
+    }
+
+    fn plain(token: &str, body: &str) -> String {
+        result(open(&keys(token, None), None, body.as_bytes()))
+    }
+
+    fn encrypted(plaintext: &str) -> Vec<u8> {
+        let key = EncryptKey::new(Secret::new(KEY));
+        serde_json::json!({ "encrypt": key.encrypt(plaintext.as_bytes(), [7; 16]) }).to_string().into_bytes()
+    }
+
+    #[test]
+    fn a_challenge_needs_the_token_and_a_text_to_echo() {
+        let challenge = r#"{"challenge":"c1","token":"t","type":"url_verification"}"#;
+        assert_eq!(plain("t", challenge), "challenge c1");
+        assert_eq!(plain("other", challenge), "token");
+        assert_eq!(
+            plain("t", r#"{"challenge":1,"token":"t","type":"url_verification"}"#).split(' ').next(),
+            Some("event")
+        );
+    }
+
+    #[test]
+    fn the_envelope_decides_which_token_counts() {
+        let v2 = r#"{"schema":"2.0","token":"t","header":{"token":"x","app_id":"cli_a"},"event":{}}"#;
+        assert_eq!(plain("t", v2), "token");
+        assert_eq!(plain("x", v2).split(' ').next(), Some("event"));
+        let v1 =
+            r#"{"uuid":"u","token":"t","type":"event_callback","event":{"app_id":"cli_a","type":"p2p_chat_create"}}"#;
+        assert!(plain("t", v1).contains("p2p_chat_create"));
+        assert_eq!(plain("t", &v1.replace("cli_a", "cli_b")), "app");
+    }
+
+    #[test]
+    fn unsigned_bodies_are_challenges_or_nothing() {
+        let keys = keys("t", Some(KEY));
+        let challenge = encrypted(r#"{"challenge":"c1","token":"t","type":"url_verification"}"#);
+        assert_eq!(result(open(&keys, None, &challenge)), "challenge c1");
+        let event = encrypted(r#"{"schema":"2.0","header":{"token":"t","app_id":"cli_a"},"event":{}}"#);
+        assert_eq!(result(open(&keys, None, &event)), "signature");
+        let headers = SignatureHeaders { timestamp: "1", nonce: "2", signature: "00" };
+        assert_eq!(result(open(&keys, Some(headers), &challenge)), "signature");
+    }
+
+    #[test]
+    fn members_beside_the_encrypted_text_do_not_count() {
+        let keys = keys("t", Some(KEY));
+        let mut body: serde_json::Value =
+            serde_json::from_slice(&encrypted(r#"{"token":"wrong","type":"url_verification","challenge":"c"}"#))
+                .unwrap();
+        body["token"] = "t".into();
+        assert_eq!(result(open(&keys, None, body.to_string().as_bytes())), "token");
+        assert_eq!(
+            result(open(&keys, None, br#"{"challenge":"c","token":"t","type":"url_verification"}"#)),
+            "malformed"
+        );
+    }
+
+    #[test]
+    fn depth_and_odd_types_do_not_hide_an_authentic_event() {
+        let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+        let body =
+            format!(r#"{{"header":{{"token":"t","event_id":7,"event_type":"x","app_id":"cli_a"}},"event":{deep}}}"#);
+        assert!(plain("t", &body).contains(r#"event_id: None, event_type: Some("x")"#));
+    }
+
+    #[test]
+    fn what_is_no_object_is_malformed() {
+        for body in ["", "[]", "\"x\"", "{", r#"{"a":1}x"#, "\u{feff}{}", r#"{"encrypt":"x"}"#] {
+            assert_eq!(plain("t", body), "malformed", "{body}");
+        }
+        assert_eq!(result(open(&keys("t", None), None, b"{\"token\":\"\xff\"}")), "malformed");
+    }
+}

@@ -1,1 +1,147 @@
-//! (being written)
+//! Health and metrics: is the process alive, can it do its work, what has it counted.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use crate::blob::store::Store;
+use crate::catalogue::{Catalogue, CatalogueError, events, statistics};
+use crate::clock::Clock;
+use crate::domain::error::chain;
+use crate::metrics::{Metrics, StateLabel};
+
+/// An inbox older than this is not being expanded: something is wrong. The age of downloads says
+/// nothing of the kind, because they may wait for the platform for days.
+const INBOX_LATE_AFTER: Duration = Duration::from_secs(60);
+/// How long a check may take before it counts as failed.
+const CHECK_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the checks look at. Cloned freely.
+#[derive(Debug, Clone)]
+pub struct Vitals {
+    catalogue: Catalogue,
+    store: Store,
+    metrics: Metrics,
+    clock: Clock,
+    min_free_bytes: u64,
+    started: Instant,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    ok: bool,
+    detail: String,
+}
+
+impl Check {
+    fn passed(detail: impl Into<String>) -> Self {
+        Self { ok: true, detail: detail.into() }
+    }
+
+    fn failed(detail: impl Into<String>) -> Self {
+        Self { ok: false, detail: detail.into() }
+    }
+}
+
+type Checks = BTreeMap<&'static str, Check>;
+
+impl Vitals {
+    /// Checks for this catalogue and store.
+    #[must_use]
+    pub fn new(catalogue: Catalogue, store: Store, metrics: Metrics, clock: Clock, min_free_bytes: u64) -> Self {
+        Self { catalogue, store, metrics, clock, min_free_bytes, started: Instant::now() }
+    }
+
+    async fn catalogue_check(&self) -> Check {
+        let write = async { self.catalogue.check_writable().await };
+        match tokio::time::timeout(CHECK_WITHIN, write).await {
+            Ok(Ok(())) => Check::passed("writable"),
+            Ok(Err(error)) => Check::failed(chain(&error)),
+            Err(_) => Check::failed(format!("no answer within {} s", CHECK_WITHIN.as_secs())),
+        }
+    }
+
+    async fn store_check(&self) -> Check {
+        let store = self.store.clone();
+        match tokio::task::spawn_blocking(move || store.check_writable()).await {
+            Ok(Ok(())) => Check::passed("writable"),
+            Ok(Err(error)) => Check::failed(error.to_string()),
+            Err(error) => Check::failed(error.to_string()),
+        }
+    }
+
+    fn space_check(&self) -> Check {
+        match self.store.free_bytes() {
+            Ok(free) if free < self.min_free_bytes => {
+                Check::failed(format!("{free} bytes free, downloads pause below {}", self.min_free_bytes))
+            }
+            Ok(free) => Check::passed(format!("{free} bytes free")),
+            Err(error) => Check::failed(error.to_string()),
+        }
+    }
+
+    async fn queue_check(&self) -> Check {
+        match events::backlog(self.catalogue.read()).await {
+            Ok(None) => Check::passed("the inbox is empty"),
+            Ok(Some(oldest)) => {
+                let age = self.clock.now().since(oldest);
+                let detail = format!("the oldest unexpanded event came {} s ago", age.as_secs());
+                if age > INBOX_LATE_AFTER { Check::failed(detail) } else { Check::passed(detail) }
+            }
+            Err(error) => Check::failed(chain(&error)),
+        }
+    }
+
+    async fn refresh_gauges(&self) -> Result<(), CatalogueError> {
+        let statistics = statistics::statistics(&self.catalogue).await?;
+        for (state, count) in &statistics.states {
+            let gauge = self.metrics.resources.get_or_create_owned(&StateLabel { state: state.as_str() });
+            gauge.set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
+        let age = statistics.oldest_pending_at.map_or(Duration::ZERO, |oldest| self.clock.now().since(oldest));
+        self.metrics.queue_oldest_age_seconds.set(age.as_secs_f64());
+        if let Some(last_event_at) = statistics.last_event_at {
+            self.metrics.last_event_timestamp_seconds.set(last_event_at.unix_ms() as f64 / 1000.0);
+        }
+        if let Ok(free) = self.store.free_bytes() {
+            self.metrics.store_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
+        }
+        Ok(())
+    }
+}
+
+/// `GET /healthz`: the process is alive and answers.
+pub async fn alive(vitals: web::Data<Vitals>) -> HttpResponse {
+    let detail = format!("up for {} s", vitals.started.elapsed().as_secs());
+    answer(Checks::from([("process", Check::passed(detail))]))
+}
+
+/// `GET /readyz`: catalogue and store are writable, there is space, the inbox is being expanded.
+pub async fn ready(vitals: web::Data<Vitals>) -> HttpResponse {
+    answer(Checks::from([
+        ("catalogue", vitals.catalogue_check().await),
+        ("store", vitals.store_check().await),
+        ("space", vitals.space_check()),
+        ("queue", vitals.queue_check().await),
+    ]))
+}
+
+/// `GET /metrics`: Prometheus text.
+pub async fn metrics(vitals: web::Data<Vitals>) -> HttpResponse {
+    if let Err(error) = vitals.refresh_gauges().await {
+        tracing::error!(error = %chain(&error), "Cannot read statistics for the metrics");
+    }
+    HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(vitals.metrics.render())
+}
+
+fn answer(checks: Checks) -> HttpResponse {
+    if checks.values().all(|check| check.ok) {
+        HttpResponse::Ok().json(checks)
+    } else {
+        HttpResponse::ServiceUnavailable().json(checks)
+    }
+}

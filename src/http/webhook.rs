@@ -1,1 +1,213 @@
-//! (being written)
+//! The webhook: deliveries of the platform in, one short answer out.
+//!
+//! Every refusal of what does not authenticate is the same line, so that a stranger learns nothing
+//! of what was inside. The log and the counters name the cause.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::archive::ingest::Inbox;
+use crate::clock::Clock;
+use crate::feishu::webhook::{AppKeys, Inbound, Rejected, SignatureHeaders, VerifiedEvent, open};
+use crate::metrics::Metrics;
+
+/// The largest body. Real ones have a few kilobytes; a rich-text message may have 30 times that.
+const MAX_BODY_BYTES: usize = 1 << 20;
+/// Bodies in memory at once, in bytes.
+const MAX_BODIES_BYTES: usize = 64 << 20;
+/// How long a sender may take for a body.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
+const REFUSED: &str = "{\"msg\":\"refused\"}";
+const SUCCESS: &str = "{\"msg\":\"success\"}";
+
+/// What the webhook works with. Cloned freely.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    apps: Arc<[AppKeys]>,
+    inbox: Inbox,
+    metrics: Metrics,
+    clock: Clock,
+    bodies: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// A gate for these apps.
+    #[must_use]
+    pub fn new(apps: Vec<AppKeys>, inbox: Inbox, metrics: Metrics, clock: Clock) -> Self {
+        let bodies = Arc::new(Semaphore::new(MAX_BODIES_BYTES));
+        Self { apps: apps.into(), inbox, metrics, clock, bodies }
+    }
+}
+
+/// Opens a delivery with the keys of the app that it proves to be for.
+fn open_for_any(apps: &[AppKeys], headers: &HeaderMap, body: &[u8]) -> Result<Inbound, Rejected> {
+    let mut result = Err(Rejected::OtherApp);
+    for keys in apps {
+        result = open(keys, signature_headers(headers), body);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+/// Why a request was turned away before its body was looked at.
+enum TurnedAway {
+    TooLarge,
+    TooSlow,
+    TooBusy,
+    WrongType,
+    Broken,
+}
+
+impl TurnedAway {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::TooBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Broken => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// Adds the webhook's routes.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/webhook/event").route(web::post().to(shared_path)))
+        .service(web::resource("/webhook/event/{app_id}").route(web::post().to(own_path)));
+}
+
+async fn shared_path(gate: web::Data<Gate>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    deliver(&gate, &gate.apps, &request, payload).await
+}
+
+async fn own_path(
+    gate: web::Data<Gate>,
+    app_id: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    match gate.apps.iter().find(|keys| keys.app_id.as_str() == *app_id) {
+        Some(keys) => deliver(&gate, std::slice::from_ref(keys), &request, payload).await,
+        None => refuse(&gate, StatusCode::NOT_FOUND, "app"),
+    }
+}
+
+/// Takes a delivery for one of these apps.
+async fn deliver(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+    let begun = Instant::now();
+    let answer = match receive(gate, request, payload).await {
+        Ok((body, _reserved)) => match open_for_any(apps, request.headers(), &body) {
+            Ok(inbound) => take(gate, inbound).await,
+            Err(rejected) => reject(gate, apps, rejected),
+        },
+        Err(turned_away) => refuse(gate, turned_away.status(), "malformed"),
+    };
+    gate.metrics.webhook_duration_seconds.observe(begun.elapsed().as_secs_f64());
+    answer
+}
+
+/// Reads the body within its limits. The permit stands for the memory that the body takes.
+async fn receive(
+    gate: &Gate,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<(web::BytesMut, OwnedSemaphorePermit), TurnedAway> {
+    let declared = declared_length(request.headers());
+    if declared.is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
+        return Err(TurnedAway::TooLarge);
+    }
+    let reserve = u32::try_from(declared.unwrap_or(MAX_BODY_BYTES)).map_err(|_| TurnedAway::TooLarge)?;
+    let reserved = gate.bodies.clone().try_acquire_many_owned(reserve).map_err(|_| TurnedAway::TooBusy)?;
+    let body = tokio::time::timeout(BODY_WITHIN, read_body(payload)).await.map_err(|_| TurnedAway::TooSlow)??;
+    if !is_json(request.headers()) {
+        return Err(TurnedAway::WrongType);
+    }
+    Ok((body, reserved))
+}
+
+async fn read_body(mut payload: web::Payload) -> Result<web::BytesMut, TurnedAway> {
+    let mut body = web::BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| TurnedAway::Broken)?;
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(TurnedAway::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+/// The signature headers, if the delivery claims to be signed. One that is no text fits nothing.
+fn signature_headers(headers: &HeaderMap) -> Option<SignatureHeaders<'_>> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    headers.contains_key("X-Lark-Signature").then(|| SignatureHeaders {
+        timestamp: text("X-Lark-Request-Timestamp"),
+        nonce: text("X-Lark-Request-Nonce"),
+        signature: text("X-Lark-Signature"),
+    })
+}
+
+async fn take(gate: &Gate, inbound: Inbound) -> HttpResponse {
+    match inbound {
+        Inbound::Challenge(challenge) => {
+            gate.metrics.count_event("challenge");
+            tracing::info!("Answered the platform's check of the address");
+            HttpResponse::Ok().json(serde_json::json!({ "challenge": challenge }))
+        }
+        Inbound::Event(event) => take_event(gate, &event).await,
+    }
+}
+
+async fn take_event(gate: &Gate, event: &VerifiedEvent) -> HttpResponse {
+    let identity = event.identity();
+    let (app_id, event_id) = (event.app_id(), identity.event_id.as_deref().unwrap_or_default());
+    if let Err(error) = gate.inbox.submit(event).await {
+        tracing::error!(app.id = %app_id, event.id = event_id, %error, "Cannot take event {event_id}");
+        return refuse(gate, StatusCode::SERVICE_UNAVAILABLE, "failed");
+    }
+    gate.metrics.count_event("accepted");
+    gate.metrics.last_event_timestamp_seconds.set(gate.clock.now().unix_ms() as f64 / 1000.0);
+    let event_type = identity.event_type.as_deref().unwrap_or_default();
+    tracing::debug!(app.id = %app_id, event.id = event_id, event.kind = event_type, "Accepted event {event_id}");
+    plain(StatusCode::OK, SUCCESS)
+}
+
+/// With an Encrypt Key every refusal is 401; without one there is nothing to learn from telling a
+/// body that cannot be read from one that does not authenticate.
+fn reject(gate: &Gate, apps: &[AppKeys], rejected: Rejected) -> HttpResponse {
+    tracing::warn!(cause = rejected.label(), "Refused a delivery: {rejected}");
+    let encrypted = apps.iter().any(|keys| keys.encrypt_key.is_some());
+    let status = match rejected {
+        Rejected::NotAnObject | Rejected::OnlyEncrypted if !encrypted => StatusCode::BAD_REQUEST,
+        _ => StatusCode::UNAUTHORIZED,
+    };
+    refuse(gate, status, rejected.label())
+}
+
+fn refuse(gate: &Gate, status: StatusCode, result: &'static str) -> HttpResponse {
+    gate.metrics.count_event(result);
+    plain(status, REFUSED)
+}
+
+fn plain(status: StatusCode, body: &'static str) -> HttpResponse {
+    HttpResponse::build(status).content_type("application/json").body(body)
+}

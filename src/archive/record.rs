@@ -1,0 +1,68 @@
+//! Recording: how tries ended goes into the catalogue, many endings in one commit.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::catalogue::resources::{self, Finished};
+use crate::catalogue::{Catalogue, CatalogueError};
+use crate::domain::error::chain;
+
+/// Endings in one transaction.
+const BATCH: usize = 256;
+/// Endings that may wait; there are never more than downloads in flight.
+const QUEUE: usize = 1024;
+/// The pause after the catalogue failed; the endings wait, because the bytes are already there.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Records endings for one lease owner. Cloned freely.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    queue: mpsc::Sender<(Finished, oneshot::Sender<()>)>,
+}
+
+impl Recorder {
+    /// Starts the task that writes. It ends, with everything written, when the last recorder is dropped.
+    #[must_use]
+    pub fn start(catalogue: Catalogue, owner: String) -> (Self, JoinHandle<()>) {
+        let (queue, endings) = mpsc::channel(QUEUE);
+        (Self { queue }, tokio::spawn(run(catalogue, owner, endings)))
+    }
+
+    /// Records one ending and returns when it is durable. A catalogue that fails is tried again
+    /// until it works.
+    pub async fn record(&self, finished: Finished) {
+        let (written, done) = oneshot::channel();
+        // The writer ends only after every recorder is gone, so both can only fail while the
+        // runtime is being torn down; then the lease gives the resource back.
+        if self.queue.send((finished, written)).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+}
+
+async fn run(catalogue: Catalogue, owner: String, mut endings: mpsc::Receiver<(Finished, oneshot::Sender<()>)>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while endings.recv_many(&mut batch, BATCH).await > 0 {
+        let (finished, written): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        while let Err(error) = write(&catalogue, &owner, &finished).await {
+            tracing::error!(error = %chain(&error), endings = finished.len(), "Cannot record how downloads ended");
+            tokio::time::sleep(AFTER_FAILURE).await;
+        }
+        for done in written {
+            // Whoever waited may have been stopped meanwhile.
+            let _ = done.send(());
+        }
+    }
+}
+
+/// Records endings in one commit, once.
+///
+/// # Errors
+/// If the catalogue fails; then nothing is recorded.
+pub async fn write(catalogue: &Catalogue, owner: &str, finished: &[Finished]) -> Result<(), CatalogueError> {
+    let mut transaction = catalogue.begin().await?;
+    resources::record(&mut transaction, owner, finished).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,285 @@
+//! What every listing promises: the right rows, in order, each exactly once.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::delivery::{DeliveryResult, deliveries};
+use super::seed::{NOON_MS, Seed, Seeded, noon};
+use super::*;
+use crate::domain::download::State;
+use crate::domain::id::{MessageId, ResourceId};
+
+fn filter(pairs: &[(&str, &str)]) -> Filter {
+    let mut filter = Filter::default();
+    for (name, value) in pairs {
+        filter.add(name, value).unwrap();
+    }
+    filter
+}
+
+async fn ids(seeded: &Seeded, pairs: &[(&str, &str)]) -> Vec<ResourceId> {
+    let request = PageRequest { limit: 200, cursor: None };
+    let page = resources(&seeded.catalogue, &filter(pairs), &request, noon()).await.unwrap();
+    page.items.iter().map(|resource| resource.id).collect()
+}
+
+#[tokio::test]
+async fn every_filter_finds_its_own_and_nothing_else() {
+    let seeded = Seeded::new().await;
+    let sha256 = "ab".repeat(32);
+    let plain = seeded.add("img_0", Seed::default()).await;
+    let wanted = Seed {
+        app_id: "cli_b",
+        message_id: "om_2".to_owned(),
+        message_type: "file",
+        chat_id: "oc_2",
+        sender: "ou_2",
+        text: Some("please see 50%_off Contract"),
+        role: "file",
+        file_name: Some("第四课#1.pdf"),
+        mime: Some("application/pdf"),
+        sent_at: NOON_MS - 86_400_000,
+        ..Seed::stored(&sha256, 5000)
+    };
+    let wanted = seeded.add("file_1", wanted).await;
+    seeded.add("img_9", Seed { message_id: "om_3".to_owned(), hidden: 1, ..Seed::default() }).await;
+    seeded.run("UPDATE chats SET name = '报销群' WHERE chat_id = 'oc_2'").await;
+
+    for pair in [
+        ("state", "stored"),
+        ("state", "stored,gone"),
+        ("role", "file,video"),
+        ("chat_id", "oc_2"),
+        ("sender", "ou_2"),
+        ("message_id", "om_2,om_404"),
+        ("message_type", "file"),
+        ("app_id", "cli_b"),
+        ("sha256", &sha256.to_uppercase()),
+        ("mime", "application/pdf"),
+        ("mime", "text/plain,application/*"),
+        ("q", "课"),
+        ("q", "contract 50%_OFF 报销"),
+        ("to", "2h"),
+        ("to", "2026-03-01T12:00:00Z"),
+        ("min_size", "5000"),
+        ("max_size", "5 KB"),
+    ] {
+        assert_eq!(ids(&seeded, &[pair]).await, [wanted], "{pair:?}");
+    }
+    assert_eq!(ids(&seeded, &[("from", "2026-03-01T12:00:00Z")]).await, [plain]);
+    assert_eq!(ids(&seeded, &[("source", "message")]).await, [plain, wanted]);
+    for nothing in [
+        ("q", "contract 报废"),
+        ("q", "50%off"),
+        ("message_id", "om_3"),
+        ("mime", "application/pd"),
+        ("min_size", "5001"),
+    ] {
+        assert_eq!(ids(&seeded, &[nothing]).await, [], "{nothing:?}");
+    }
+    assert_eq!(ids(&seeded, &[("state", "stored"), ("chat_id", "oc_1")]).await, []);
+    assert_eq!(ids(&seeded, &[]).await, [plain, wanted]);
+}
+
+#[tokio::test]
+async fn a_row_tells_what_the_view_tells() {
+    let seeded = Seeded::new().await;
+    seeded.run("INSERT INTO senders (app_id, open_id, name) VALUES ('cli_a', 'ou_1', '王芳')").await;
+    let stored = seeded.add("img_1", Seed::stored(&"0f".repeat(32), 68)).await;
+    let blocked = seeded.add("img_2", Seed::ended(State::Blocked, "restricted_mode")).await;
+    for id in [stored, blocked] {
+        let resource = resource::find(&seeded.catalogue, id).await.unwrap().unwrap();
+        let json = serde_json::to_value(&resource).unwrap();
+        let view = sqlx::query("SELECT * FROM v_resources WHERE id = ?")
+            .bind(id.to_string())
+            .fetch_one(seeded.catalogue.read())
+            .await
+            .unwrap();
+        for column in
+            ["app_id", "message_id", "chat_id", "role", "key", "type", "mime", "sha256", "state", "reason_code"]
+        {
+            assert_eq!(json[column].as_str(), view.get::<Option<&str>, _>(column), "{column}");
+        }
+        assert_eq!(json["sender"]["name"], "王芳");
+        assert_eq!(json["size_bytes"].as_i64(), view.get("size_bytes"));
+        assert_eq!(resource.blob_path.as_deref(), view.get::<Option<&str>, _>("blob_path"));
+        assert_eq!(json["upstream"]["code"].as_i64(), view.get("upstream_code"));
+        assert_eq!(json["remedy"].is_null(), id == stored);
+        assert!(json["recalled_at"].is_null() && json["sent_at"] == "2026-03-01T12:00:00.000Z");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_is_an_error_that_says_where() {
+    let seeded = Seeded::new().await;
+    let id = seeded.add("img_1", Seed::ended(State::Gone, "message_deleted")).await;
+    seeded.run("UPDATE resources SET reason_code = 'because'").await;
+    let error = resource::find(&seeded.catalogue, id).await.unwrap_err().to_string();
+    assert!(error.contains("resources.reason_code, row 1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_message_is_found_for_each_app_that_saw_it() {
+    let seeded = Seeded::new().await;
+    for app_id in ["cli_c", "cli_a", "cli_b"] {
+        seeded.add("img_1", Seed { app_id, ..Seed::default() }).await;
+    }
+    seeded.run("UPDATE messages SET hidden = 1 WHERE app_id = 'cli_b'").await;
+    let id: MessageId = "om_1".parse().unwrap();
+    let apps: Vec<String> =
+        message::find(&seeded.catalogue, &id).await.unwrap().iter().map(|found| found.app_id.to_string()).collect();
+    assert_eq!(apps, ["cli_a", "cli_c"]);
+}
+
+#[tokio::test]
+async fn deliveries_are_found_by_what_became_of_them() {
+    let seeded = Seeded::new().await;
+    let mut by_result = std::collections::HashMap::new();
+    for outcome in [None, Some("unparsed"), Some("duplicate"), None, Some("pending")] {
+        let id = seeded.add_delivery(outcome).await;
+        by_result.entry(outcome).or_insert_with(Vec::new).push(id);
+    }
+    seeded.run("UPDATE inbox_cursor SET expanded_through = 3").await;
+    let found = async |results: &[DeliveryResult]| {
+        let request = PageRequest { limit: 50, cursor: None };
+        let page = deliveries(&seeded.catalogue, results, &request, noon()).await.unwrap();
+        page.items.iter().map(|delivery| delivery.id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&[]).await, [5, 4, 3, 2, 1]);
+    assert_eq!(found(&[DeliveryResult::Pending]).await, [5, 4]);
+    assert_eq!(found(&[DeliveryResult::Expanded]).await, [1]);
+    assert_eq!(found(&[DeliveryResult::Unparsed]).await, [2]);
+    assert_eq!(found(&[DeliveryResult::Unparsed, DeliveryResult::Duplicate]).await, [3, 2]);
+    assert_eq!(found(&[DeliveryResult::Unparsed, DeliveryResult::Expanded]).await, [2, 1]);
+    assert_eq!(found(&[DeliveryResult::Ignored]).await, [0_i64; 0]);
+}
+
+#[tokio::test]
+async fn common_listings_read_an_index_in_order_and_sort_nothing() {
+    let seeded = Seeded::new().await;
+    let after = Some(Position { listed_at: NOON_MS, row: 7 });
+    for (pairs, index) in [
+        (vec![], "resources_listed"),
+        (vec![("from", "7d"), ("to", "1d")], "resources_listed"),
+        (vec![("state", "blocked")], "resources_by_state"),
+        (vec![("state", "blocked,gone")], "resources_listed"),
+        (vec![("chat_id", "oc_1")], "resources_by_chat"),
+        (vec![("chat_id", "oc_1"), ("from", "7d")], "resources_by_chat"),
+        (vec![("sender", "ou_1")], "resources_listed"),
+        (vec![("app_id", "cli_a")], "resources_listed"),
+        (vec![("role", "image"), ("message_type", "post")], "resources_listed"),
+        (vec![("q", "words")], "resources_listed"),
+    ] {
+        let mut sql = Sql::new("EXPLAIN QUERY PLAN ");
+        sql.push(SELECT_RESOURCES).push(FROM_RESOURCES);
+        push_selection(&mut sql, &filter(&pairs), noon(), after);
+        push_order(&mut sql, 50);
+        let rows = sql.build().fetch_all(seeded.catalogue.read()).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        assert!(plan[0].contains(index), "{pairs:?}: {plan:#?}");
+        assert!(!plan.iter().any(|step| step.contains("SORT") || step.contains("B-TREE")), "{pairs:?}: {plan:#?}");
+    }
+    let mut sql = Sql::new("EXPLAIN QUERY PLAN ");
+    sql.push(SELECT_RESOURCES).push(FROM_RESOURCES);
+    push_selection(&mut sql, &filter(&[("message_id", "om_1")]), noon(), after);
+    push_order(&mut sql, 50);
+    let rows = sql.build().fetch_all(seeded.catalogue.read()).await.unwrap();
+    let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    assert!(!plan.iter().any(|step| step.starts_with("SCAN") && !step.contains("apps")), "{plan:#?}");
+}
+
+/// Turns pages of the given size while rows come in, and returns what was seen.
+async fn turn_pages(seeded: &Seeded, limit: u32, incoming: &[i64]) -> Vec<ResourceId> {
+    let mut seen = Vec::new();
+    let mut incoming = incoming.iter().enumerate();
+    let mut request = PageRequest { limit, cursor: None };
+    loop {
+        let page = resources(&seeded.catalogue, &Filter::default(), &request, noon()).await.unwrap();
+        assert!(page.items.len() <= limit as usize);
+        seen.extend(page.items.iter().map(|resource| resource.id));
+        if let Some((n, offset)) = incoming.next() {
+            seeded.add(&format!("late_{n}"), Seed { sent_at: NOON_MS + offset, ..Seed::default() }).await;
+        }
+        match page.next_cursor {
+            Some(cursor) => request.cursor = Some(cursor),
+            None => return seen,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 12, failure_persistence: None, ..Config::default() })]
+
+    /// Times come from a small range, so that many rows share one and the id has to tell them apart.
+    #[test]
+    fn what_was_there_when_paging_began_comes_exactly_once_in_order(
+        offsets in prop::collection::vec(0_i64..6, 0..25),
+        incoming in prop::collection::vec(0_i64..6, 0..8),
+        limit in 1_u32..9,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let seeded = Seeded::new().await;
+            let mut before = Vec::new();
+            for (n, offset) in offsets.iter().enumerate() {
+                let seed = Seed { sent_at: NOON_MS + offset, ..Seed::default() };
+                before.push((NOON_MS + offset, seeded.add(&format!("img_{n}"), seed).await));
+            }
+            before.sort();
+            before.reverse();
+            let seen = turn_pages(&seeded, limit, &incoming).await;
+            let of_those_before: Vec<_> =
+                seen.iter().copied().filter(|id| before.iter().any(|(_, there)| there == id)).collect();
+            prop_assert_eq!(of_those_before, before.iter().map(|(_, id)| *id).collect::<Vec<_>>());
+            let mut distinct = seen.clone();
+            distinct.sort();
+            distinct.dedup();
+            prop_assert_eq!(distinct.len(), seen.len());
+            Ok::<(), TestCaseError>(())
+        })?;
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_keeps_the_time_that_seven_days_ago_was_counted_from() {
+    let seeded = Seeded::new().await;
+    for n in 0..3 {
+        let seed = Seed { sent_at: NOON_MS - 3_600_000, ..Seed::default() };
+        seeded.add(&format!("img_{n}"), seed).await;
+    }
+    let hour = filter(&[("from", "1h")]);
+    let first = resources(&seeded.catalogue, &hour, &PageRequest { limit: 2, cursor: None }, noon()).await.unwrap();
+    let later = Timestamp::from_unix_ms(NOON_MS + 1).unwrap();
+    let request = PageRequest { limit: 2, cursor: first.next_cursor };
+    let second = resources(&seeded.catalogue, &hour, &request, later).await.unwrap();
+    assert_eq!((first.items.len(), second.items.len(), second.next_cursor), (2, 1, None));
+
+    let other = resources(&seeded.catalogue, &filter(&[("from", "2h")]), &request, later).await;
+    assert!(matches!(other, Err(ListingError::BadCursor)));
+}
+
+#[tokio::test]
+async fn a_walk_sees_more_than_one_stretch() {
+    let seeded = Seeded::new().await;
+    seeded.add("img", Seed::default()).await;
+    let count = i64::from(STRIDE) * 2;
+    sqlx::query(AssertSqlSafe(format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+        INSERT INTO resources (app_id, source, owner, type, key, role, state, listed_at, seen_at)
+        SELECT 'cli_a', 'image', '', '', 'img_' || i, 'image', 'pending', i % 7, i FROM n"
+    )))
+    .execute(seeded.catalogue.write().unwrap())
+    .await
+    .unwrap();
+    let mut walk = Walk::new(&seeded.catalogue, Filter::default(), noon());
+    let mut seen = 0;
+    loop {
+        let stretch = walk.next().await.unwrap();
+        if stretch.is_empty() {
+            break;
+        }
+        seen += stretch.len();
+    }
+    assert_eq!(seen, STRIDE as usize * 2 + 1);
+}

@@ -1,0 +1,82 @@
+//! Re-queueing: resources that ended without bytes, or wait, become due at once.
+
+use futures_util::TryStreamExt as _;
+
+use super::listing::selection::{FROM_RESOURCES, Sql, push_selection};
+use super::{Catalogue, CatalogueError};
+use crate::domain::filter::Filter;
+use crate::domain::id::ResourceId;
+use crate::domain::time::Timestamp;
+
+/// The most rows that [`requeue`] should be given at once: the writer is held for milliseconds, so
+/// that deliveries still get their answer while a large archive is re-queued.
+pub const BATCH: usize = 500;
+
+/// What `retry` may move: what ended without bytes, and what waits for its next attempt. Running
+/// and stored resources are left alone.
+const RETRYABLE: &str = "(
+    r.state IN ('blocked', 'gone', 'impossible')
+    OR (r.state = 'pending' AND r.next_attempt_at IS NOT NULL)
+)";
+
+/// Makes these resources due; the reason of the last failure stays until the next try has ended.
+const REQUEUE: &str = "UPDATE resources AS r
+SET state = 'pending', next_attempt_at = NULL, failures = 0, failing_since = NULL
+WHERE r.resource_row_id IN (SELECT value FROM json_each(";
+
+/// Makes the resources with these ids due, as far as they may be moved. Returns how many were.
+///
+/// # Errors
+/// If the catalogue cannot be written.
+pub async fn requeue(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<u64, CatalogueError> {
+    let mut sql = Sql::new(REQUEUE);
+    sql.push_bind(json_list(ids)).push(")) AND ").push(RETRYABLE);
+    Ok(sql.build().execute(catalogue.write()?).await?.rows_affected())
+}
+
+/// The resources that a filter asks for and that may be moved. Ids are small enough to hold a
+/// whole archive's: eight bytes each.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn find(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Result<Vec<ResourceId>, CatalogueError> {
+    let mut sql = Sql::new("SELECT r.resource_row_id");
+    push_retryable(&mut sql, filter, now);
+    let ids = sql.build_query_scalar::<i64>().fetch(catalogue.read()).map_ok(ResourceId).try_collect().await?;
+    Ok(ids)
+}
+
+/// How many resources a filter asks for that may be moved.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn count(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Result<u64, CatalogueError> {
+    let mut sql = Sql::new("SELECT COUNT(*)");
+    push_retryable(&mut sql, filter, now);
+    let count: i64 = sql.build_query_scalar().fetch_one(catalogue.read()).await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// How many of these resources may be moved.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn count_of(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<u64, CatalogueError> {
+    let mut sql =
+        Sql::new("SELECT COUNT(*) FROM resources AS r WHERE r.resource_row_id IN (SELECT value FROM json_each(");
+    sql.push_bind(json_list(ids)).push(")) AND ").push(RETRYABLE);
+    let count: i64 = sql.build_query_scalar().fetch_one(catalogue.read()).await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+fn push_retryable(sql: &mut Sql, filter: &Filter, now: Timestamp) {
+    sql.push(FROM_RESOURCES);
+    push_selection(sql, filter, now, None);
+    sql.push(" AND ").push(RETRYABLE);
+}
+
+/// Row numbers as one bound value, however many there are.
+fn json_list(ids: &[ResourceId]) -> String {
+    let numbers: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}

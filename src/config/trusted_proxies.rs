@@ -1,0 +1,63 @@
+//! Proxies whose word about the client's address and scheme is taken.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+/// Addresses and networks of trusted proxies; by default none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+/// A text that is neither an address nor a network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither an IP address nor a network such as 10.0.0.0/8")]
+pub struct NotANetwork(String);
+
+impl TrustedProxies {
+    /// Whether the `X-Forwarded-*` headers of this peer count.
+    #[must_use]
+    pub fn contains(&self, peer: IpAddr) -> bool {
+        // A socket that takes both families shows IPv4 peers as mapped IPv6 addresses.
+        let peer = peer.to_canonical();
+        self.0.iter().any(|network| network.contains(&peer))
+    }
+}
+
+impl FromStr for TrustedProxies {
+    type Err = NotANetwork;
+
+    /// Reads addresses and networks, separated by commas or blanks.
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let parts = text.split([',', ' ']).filter(|part| !part.is_empty());
+        parts.map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, NotANetwork> {
+    let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    address.or_else(|_| text.parse()).map_err(|_| NotANetwork(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_trusted_by_address_and_by_network() {
+        let proxies: TrustedProxies = "127.0.0.1, 10.0.0.0/8,fd00::/8".parse().unwrap();
+        for (peer, trusted) in [
+            ("127.0.0.1", true),
+            ("127.0.0.2", false),
+            ("10.9.8.7", true),
+            ("::ffff:10.9.8.7", true),
+            ("fd00::1", true),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(proxies.contains(peer.parse().unwrap()), trusted, "{peer}");
+        }
+        for bad in ["localhost", "10.0.0.0/33", "10.0.0", "10.0.0.1:80"] {
+            assert_eq!(bad.parse::<TrustedProxies>(), Err(NotANetwork(bad.to_owned())));
+        }
+    }
+}

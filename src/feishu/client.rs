@@ -1,0 +1,279 @@
+//! One app's connection to the platform: every request goes through its budget, carries its token,
+//! and is counted.
+//!
+//! Which requests there are is told elsewhere (`fetch`); what an answer means, in `answer`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RANGE};
+use reqwest::redirect;
+use tokio::time::timeout;
+use tracing::{error, warn};
+use url::Url;
+
+use super::answer::{Answer, Rejection, describe};
+use super::code::Class;
+use super::limit::{Budget, Limiter, Permit};
+use super::token::{Token, Tokens};
+use crate::domain::download::Upstream;
+use crate::domain::id::AppId;
+use crate::domain::reason::ReasonCode;
+use crate::domain::secret::Secret;
+use crate::domain::source::Source;
+use crate::metrics::Metrics;
+
+/// How long no byte may come before a transfer counts as broken; also the wait for an answer's head.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may take, name look-up and TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an unused connection is kept: shorter than usual gateways do, so that no request goes
+/// out on a connection that the other side is about to close.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the API is left alone after a rate limit that names no wait.
+const PAUSE_WITHOUT_RESET: Duration = Duration::from_secs(1);
+
+/// Authenticates towards a helpdesk, next to the app's own token.
+const HELPDESK_AUTHORIZATION: &str = "x-lark-helpdesk-authorization";
+
+/// What a [`Client`] wants to know.
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    /// Where the platform is; a path in it is kept.
+    pub base_url: Url,
+    /// The app.
+    pub app_id: AppId,
+    /// Its secret.
+    pub app_secret: Secret,
+    /// Id and token of the helpdesk; only ticket images need them.
+    pub helpdesk: Option<(String, Secret)>,
+    /// Calls per second and minute, for each API.
+    pub budget: Budget,
+    /// How long no byte may come; [`IDLE_TIMEOUT`] outside tests.
+    pub idle_timeout: Duration,
+}
+
+/// A client for one app. Clones share its token, its budgets and its connections.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    http: reqwest::Client,
+    base_url: Url,
+    app_id: AppId,
+    helpdesk: Option<HeaderValue>,
+    tokens: Tokens,
+    limiters: Limiters,
+    idle_timeout: Duration,
+    metrics: Metrics,
+}
+
+/// One budget per API: the platform counts each of them by itself.
+struct Limiters {
+    message: Limiter,
+    image: Limiter,
+    file: Limiter,
+    baike: Limiter,
+    lingo: Limiter,
+    ticket_image: Limiter,
+}
+
+/// One GET, ready to be sent, and sent again.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) source: Source,
+    pub(super) url: Url,
+    /// The first and the last byte that is asked for; all of them if none.
+    pub(super) range: Option<(u64, u64)>,
+}
+
+impl Client {
+    /// A client that has not connected to anything yet.
+    ///
+    /// Proxies of the environment are not used: they would see app secrets, and a forgotten
+    /// variable would send every download through them.
+    ///
+    /// # Errors
+    /// The base URL is none for HTTP, or the system's root certificates cannot be read.
+    pub fn new(settings: ClientSettings, metrics: Metrics) -> anyhow::Result<Self> {
+        let ClientSettings { base_url, app_id, app_secret, helpdesk, budget, idle_timeout } = settings;
+        let is_web_address = matches!(base_url.scheme(), "http" | "https") && base_url.has_host();
+        ensure!(is_web_address, "the platform's base URL must start with https:// or http:// and name a host");
+        let http = http_client(&base_url).context("Failed to set up the HTTP client")?;
+        let helpdesk = helpdesk.map(|(id, token)| helpdesk_header(&id, &token)).transpose()?;
+        let token_url = join(&base_url, &["open-apis", "auth", "v3", "tenant_access_token", "internal"]);
+        let tokens = Tokens::new(http.clone(), token_url, app_id.clone(), app_secret, metrics.clone());
+        let limiters = Limiters::new(budget);
+        Ok(Self(Arc::new(Inner { http, base_url, app_id, helpdesk, tokens, limiters, idle_timeout, metrics })))
+    }
+
+    /// The address of an API: the base URL and these segments, each encoded.
+    pub(super) fn url(&self, segments: &[&str]) -> Url {
+        join(&self.0.base_url, segments)
+    }
+
+    /// Whether the helpdesk's credentials are known.
+    pub(super) fn knows_helpdesk(&self) -> bool {
+        self.0.helpdesk.is_some()
+    }
+
+    /// Sends a call; once more with a new token if the first one is refused.
+    pub(super) async fn send(&self, call: &Call) -> Result<Answer, Rejection> {
+        let token = self.0.tokens.get().await?;
+        let first = self.send_once(call, &token).await;
+        if !is_token_refused(&first) {
+            return first;
+        }
+        warn!(app.id = %self.0.app_id, api = api_name(call.source), "The platform refused the token; fetching a new one");
+        self.0.tokens.evict(&token).await;
+        let token = self.0.tokens.get().await?;
+        let second = self.send_once(call, &token).await;
+        if let Err(rejection) = &second
+            && is_token_refused(&second)
+        {
+            let (reason, Upstream { code, log_id, .. }) = (rejection.class.reason(), &rejection.upstream);
+            error!(
+                app.id = %self.0.app_id, api = api_name(call.source), %reason, code, log_id,
+                "The platform refused app {} with a fresh token too", self.0.app_id,
+            );
+        }
+        second
+    }
+
+    async fn send_once(&self, call: &Call, token: &Token) -> Result<Answer, Rejection> {
+        let permit = self.permit(call.source).await?;
+        let answer = match self.head(call, token).await {
+            Ok(response) => {
+                drop(permit);
+                Answer::open(response, self.0.idle_timeout).await
+            }
+            Err(rejection) => Err(rejection),
+        };
+        let label = match &answer {
+            Ok(answer) => answer.status().as_u16().to_string(),
+            Err(rejection) => rejection.label(),
+        };
+        self.0.metrics.count_upstream(api_name(call.source), label);
+        answer.inspect_err(|rejection| self.heed_rate_limit(call.source, rejection))
+    }
+
+    /// Waits for a place in the budget, or learns that the wait is too long for waiting in line.
+    async fn permit(&self, source: Source) -> Result<Permit, Rejection> {
+        let permit = self.0.limiters.of(source).acquire().await;
+        let waited = permit.as_ref().map_or_else(|paused| paused.0, |permit| permit.waited);
+        self.0.metrics.rate_limit_wait_seconds.inc_by(waited.as_secs_f64());
+        permit.map_err(|paused| Rejection {
+            wait: Some(paused.0),
+            ..Rejection::new(Class::RateLimited, &Upstream::default(), "the platform has asked this app to wait")
+        })
+    }
+
+    async fn head(&self, call: &Call, token: &Token) -> Result<reqwest::Response, Rejection> {
+        let mut request = self.0.http.get(call.url.clone()).header(AUTHORIZATION, token.header());
+        // Without a JSON content type some of the platform's APIs leave out Content-Disposition.
+        request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").header(ACCEPT_ENCODING, "identity");
+        if let (Source::TicketImage, Some(helpdesk)) = (call.source, &self.0.helpdesk) {
+            request = request.header(HELPDESK_AUTHORIZATION, helpdesk.clone());
+        }
+        if let Some((first, last)) = call.range {
+            request = request.header(RANGE, format!("bytes={first}-{last}"));
+        }
+        let nothing = Upstream::default();
+        let Ok(sent) = timeout(self.0.idle_timeout, request.send()).await else {
+            return Err(Rejection::broken(&nothing, "no answer came in time"));
+        };
+        sent.map_err(|error| {
+            let unreachable = error.is_connect();
+            let class = if unreachable { ReasonCode::UpstreamError } else { ReasonCode::TransferBroken };
+            Rejection::new(Class::Retry(class), &nothing, describe(error))
+        })
+    }
+
+    fn heed_rate_limit(&self, source: Source, rejection: &Rejection) {
+        if rejection.class != Class::RateLimited {
+            return;
+        }
+        let wait = rejection.wait.unwrap_or(PAUSE_WITHOUT_RESET);
+        self.0.limiters.of(source).pause(wait);
+        self.0.metrics.rate_limit_wait_seconds.inc_by(wait.as_secs_f64());
+        let api = api_name(source);
+        warn!(app.id = %self.0.app_id, api, wait_seconds = wait.as_secs(), "The platform limits calls of API {api}");
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({} at {})", self.0.app_id, self.0.base_url.host_str().unwrap_or_default())
+    }
+}
+
+impl Limiters {
+    fn new(budget: Budget) -> Self {
+        let limiter = || Limiter::new(budget);
+        let (message, image, file) = (limiter(), limiter(), limiter());
+        Self { message, image, file, baike: limiter(), lingo: limiter(), ticket_image: limiter() }
+    }
+
+    fn of(&self, source: Source) -> &Limiter {
+        match source {
+            Source::Message => &self.message,
+            Source::Image => &self.image,
+            Source::File => &self.file,
+            Source::Baike => &self.baike,
+            Source::Lingo => &self.lingo,
+            Source::TicketImage => &self.ticket_image,
+        }
+    }
+}
+
+/// The API's name in the metrics.
+fn api_name(source: Source) -> &'static str {
+    match source {
+        Source::Message => "resource",
+        other => other.as_str(),
+    }
+}
+
+fn is_token_refused(answer: &Result<Answer, Rejection>) -> bool {
+    matches!(answer, Err(Rejection { class: Class::Refresh(_), .. }))
+}
+
+fn http_client(base_url: &Url) -> anyhow::Result<reqwest::Client> {
+    // The first to install a provider wins; whoever it is, TLS works.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("larkive/", env!("CARGO_PKG_VERSION")))
+        // A redirect would carry the token to another host.
+        .redirect(redirect::Policy::none())
+        // What is sent again behind our back is missing in the budget.
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT);
+    if base_url.scheme() == "http" {
+        // The stand-in platform needs no root certificates, and they are slow to load.
+        builder = builder.tls_certs_only([]);
+    }
+    Ok(builder.build()?)
+}
+
+fn helpdesk_header(id: &str, token: &Secret) -> anyhow::Result<HeaderValue> {
+    let encoded = BASE64.encode(format!("{id}:{}", token.reveal()));
+    let mut header =
+        HeaderValue::from_str(&encoded).context("Failed to write the helpdesk's credentials as a header")?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn join(base_url: &Url, segments: &[&str]) -> Url {
+    let mut url = base_url.clone();
+    // Only an address without a host has no path to add to, and `Client::new` refuses those.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}

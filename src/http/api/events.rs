@@ -1,0 +1,50 @@
+//! Deliveries: what came in, also what could not be read, and a second try at it.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use super::Api;
+use super::parameters::{Paging, pairs, unknown};
+use crate::archive::replay::{self, Replay};
+use crate::catalogue::listing::PageRequest;
+use crate::catalogue::listing::delivery::{DeliveryResult, deliveries};
+use crate::domain::id::EventRowId;
+use crate::http::error::Problem;
+
+/// `GET /api/v1/events`
+pub(super) async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let (results, page) = parameters(&request)?;
+    Ok(HttpResponse::Ok().json(deliveries(&api.catalogue, &results, &page, api.clock.now()).await?))
+}
+
+/// `POST /api/v1/events/{id}/replay`
+pub(super) async fn replay(api: web::Data<Api>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let unknown = || Problem::not_found("there is no such event");
+    let id: EventRowId = id.parse().map_err(|_| unknown())?;
+    match replay::replay(&api.catalogue, id).await? {
+        Replay::Unknown => Err(unknown()),
+        Replay::Marked => {
+            (api.wake)();
+            Ok(HttpResponse::Accepted().json(json!({ "queued": 1 })))
+        }
+    }
+}
+
+fn parameters(request: &HttpRequest) -> Result<(Vec<DeliveryResult>, PageRequest), Problem> {
+    let mut results = Vec::new();
+    let mut paging = Paging::default();
+    for (name, value) in pairs(request) {
+        if name == "result" {
+            for piece in value.split(',') {
+                let result: DeliveryResult =
+                    piece.parse().map_err(|error| Problem::bad_request("bad_value", format!("result: {error}")))?;
+                if !results.contains(&result) {
+                    results.push(result);
+                }
+            }
+        } else if !paging.take(&name, &value)? {
+            return Err(unknown(&name, &["result", "limit", "cursor"]));
+        }
+    }
+    Ok((results, paging.into()))
+}

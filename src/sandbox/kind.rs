@@ -1,0 +1,348 @@
+//! The kinds of sample events, and what an archive ought to make of each.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::event::{self, App, MessageEvent, TimeUnit, hex_id};
+use super::noise::mixed;
+use super::samples::Media;
+use super::sender::Sealing;
+use crate::domain::digest::Digest;
+use crate::domain::download::State;
+use crate::domain::reason::ReasonCode;
+use crate::domain::resource::{ResourceType, Role, names};
+use crate::domain::time::Timestamp;
+
+/// A kind of sample event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A PNG picture, different every time.
+    Image,
+    /// A photograph in JPEG.
+    Jpeg,
+    /// A picture in WebP.
+    Webp,
+    /// A moving GIF.
+    Gif,
+    /// A ZIP sent as a file.
+    File,
+    /// A PDF.
+    Pdf,
+    /// A JSON file that looks like an error of the platform.
+    Json,
+    /// A text file with a long Chinese name.
+    TextFile,
+    /// A file of 40 MiB.
+    Big,
+    /// A voice message.
+    Audio,
+    /// A video with its cover.
+    Media,
+    /// A rich text with pictures, a video and an attached file.
+    Post,
+    /// A text without any resource.
+    Text,
+    /// A sticker; the platform hands out none.
+    Sticker,
+    /// A folder; the platform hands out none.
+    Folder,
+    /// A type that nobody has heard of, with keys deep inside.
+    UnknownType,
+    /// An image message whose content is no JSON.
+    ContentUnreadable,
+    /// One message delivered twice under two event ids.
+    Duplicate,
+    /// An image message with times in microseconds.
+    Micros,
+    /// An event in the v1.0 envelope.
+    V1,
+    /// The platform's check of the address: encrypted, not signed.
+    UrlVerification,
+    /// An encrypted event without a signature.
+    Unsigned,
+    /// An encrypted event with a wrong signature.
+    BadSignature,
+    /// A signed event that was changed on its way.
+    Tampered,
+}
+
+names!(
+    Kind,
+    UnknownKind,
+    "kind of sample event",
+    Image = "image",
+    Jpeg = "jpeg",
+    Webp = "webp",
+    Gif = "gif",
+    File = "file",
+    Pdf = "pdf",
+    Json = "json",
+    TextFile = "text_file",
+    Big = "big",
+    Audio = "audio",
+    Media = "media",
+    Post = "post",
+    Text = "text",
+    Sticker = "sticker",
+    Folder = "folder",
+    UnknownType = "unknown_type",
+    ContentUnreadable = "content_unreadable",
+    Duplicate = "duplicate",
+    Micros = "micros",
+    V1 = "v1",
+    UrlVerification = "url_verification",
+    Unsigned = "unsigned",
+    BadSignature = "bad_signature",
+    Tampered = "tampered",
+);
+
+impl Kind {
+    /// What it is, in a few words.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Image => "a PNG picture, different every time",
+            Self::Jpeg => "a photograph in JPEG",
+            Self::Webp => "a picture in WebP",
+            Self::Gif => "a moving GIF",
+            Self::File => "a ZIP sent as a file",
+            Self::Pdf => "a PDF",
+            Self::Json => "a JSON file that looks like an error of the platform",
+            Self::TextFile => "a text file with a long Chinese name",
+            Self::Big => "a file of 40 MiB",
+            Self::Audio => "a voice message (Opus in Ogg)",
+            Self::Media => "a video (MP4) with its cover",
+            Self::Post => "a rich text with pictures, a video and an attached file",
+            Self::Text => "a text without any resource",
+            Self::Sticker => "a sticker, which the platform does not hand out",
+            Self::Folder => "a folder, which the platform does not hand out",
+            Self::UnknownType => "an unknown message type with keys deep inside",
+            Self::ContentUnreadable => "an image message whose content is no JSON",
+            Self::Duplicate => "one message delivered twice under two event ids",
+            Self::Micros => "an image message with times in microseconds",
+            Self::V1 => "an event in the v1.0 envelope",
+            Self::UrlVerification => "the platform's check of the address: encrypted, not signed",
+            Self::Unsigned => "an encrypted event without a signature; expect 401",
+            Self::BadSignature => "an encrypted event with a wrong signature; expect 401",
+            Self::Tampered => "a signed event changed on its way; expect 401",
+        }
+    }
+
+    /// How its deliveries are sealed.
+    #[must_use]
+    pub fn sealing(self) -> Sealing {
+        match self {
+            Self::UrlVerification | Self::Unsigned => Sealing::Unsigned,
+            Self::BadSignature => Sealing::BadSignature,
+            Self::Tampered => Sealing::Tampered,
+            _ => Sealing::Proper,
+        }
+    }
+
+    /// Whether it makes sense only with an Encrypt Key.
+    #[must_use]
+    pub fn needs_encrypt_key(self) -> bool {
+        matches!(self, Self::Unsigned | Self::BadSignature | Self::Tampered)
+    }
+}
+
+/// One delivery of a sample, and what it ought to bring into the archive.
+#[derive(Debug, Clone)]
+pub struct SampleEvent {
+    /// The kind it was made for.
+    pub kind: Kind,
+    /// Its event id; a check of the address has none.
+    pub event_id: Option<String>,
+    /// The message it carries.
+    pub message_id: Option<String>,
+    /// The event itself.
+    pub payload: Value,
+    /// How it is to be sealed.
+    pub sealing: Sealing,
+    /// The resources of its message; none if the event must be refused.
+    pub resources: Vec<Expected>,
+}
+
+/// A resource as an archive ought to have it in the end.
+#[derive(Debug, Clone, Serialize)]
+pub struct Expected {
+    /// Its key.
+    pub key: String,
+    /// How it must be asked for; none for what is never handed out.
+    #[serde(rename = "type")]
+    pub kind: Option<ResourceType>,
+    /// The SHA-256 of its bytes.
+    pub sha256: Option<Digest>,
+    /// How many bytes it has.
+    pub size_bytes: Option<u64>,
+    /// What it is in its message.
+    #[serde(skip)]
+    pub role: Role,
+    /// The name it ought to get, from the message or from the download's header.
+    #[serde(skip)]
+    pub file_name: Option<String>,
+    /// Where it ought to end.
+    #[serde(skip)]
+    pub state: State,
+    /// Why, unless it is stored.
+    #[serde(skip)]
+    pub reason_code: Option<ReasonCode>,
+}
+
+impl Expected {
+    fn stored(role: Role, media: Media, seed: u64) -> Self {
+        let sample = media.sample(seed);
+        Self {
+            key: media.key(seed),
+            kind: Some(sample.kind),
+            sha256: Some(sample.digest()),
+            size_bytes: Some(sample.size_bytes()),
+            role,
+            file_name: sample.file_name,
+            state: State::Stored,
+            reason_code: None,
+        }
+    }
+
+    fn impossible(role: Role, key: &str, file_name: Option<&str>, reason: ReasonCode) -> Self {
+        Self {
+            key: key.to_owned(),
+            kind: None,
+            sha256: None,
+            size_bytes: None,
+            role,
+            file_name: file_name.map(str::to_owned),
+            state: reason.state(),
+            reason_code: Some(reason),
+        }
+    }
+}
+
+/// The deliveries of one sample. Ids and keys follow from the kind and the seed.
+#[must_use]
+pub fn sample_events(kind: Kind, seed: u64, app: &App, now: Timestamp) -> Vec<SampleEvent> {
+    let event_id = hex_id(&["event", kind.as_str(), &seed.to_string()]);
+    let Some((message, mut resources)) = message(kind, seed) else {
+        return vec![without_message(kind, event_id, app, now)];
+    };
+    if kind.needs_encrypt_key() {
+        resources.clear();
+    }
+    let delivery = |event_id: &str| SampleEvent {
+        kind,
+        event_id: Some(event_id.to_owned()),
+        message_id: Some(message.message_id.clone()),
+        payload: message.redelivered(event_id).payload(app, now),
+        sealing: kind.sealing(),
+        resources: resources.clone(),
+    };
+    match kind {
+        Kind::Duplicate => vec![delivery(&event_id), delivery(&hex_id(&["again", &event_id]))],
+        _ => vec![delivery(&event_id)],
+    }
+}
+
+fn without_message(kind: Kind, event_id: String, app: &App, now: Timestamp) -> SampleEvent {
+    let (event_id, payload) = match kind {
+        Kind::UrlVerification => (None, event::url_verification(app, &event_id)),
+        _ => (Some(event_id.clone()), event::v1(app, &event_id, now)),
+    };
+    SampleEvent { kind, event_id, message_id: None, payload, sealing: kind.sealing(), resources: Vec::new() }
+}
+
+/// The message of a sample and its resources; none for what carries no message.
+fn message(kind: Kind, seed: u64) -> Option<(MessageEvent, Vec<Expected>)> {
+    let id = format!("om_{}", hex_id(&["message", kind.as_str(), &seed.to_string()]));
+    Some(match kind {
+        Kind::V1 | Kind::UrlVerification => return None,
+        Kind::Image | Kind::Duplicate | Kind::Unsigned | Kind::BadSignature | Kind::Tampered => {
+            image(&id, Media::Png, seed)
+        }
+        Kind::Micros => {
+            let (message, resources) = image(&id, Media::Png, seed);
+            (MessageEvent { unit: TimeUnit::Microseconds, ..message }, resources)
+        }
+        Kind::Jpeg => image(&id, Media::Jpeg, seed),
+        Kind::Webp => image(&id, Media::Webp, seed),
+        Kind::Gif => image(&id, Media::Gif, seed),
+        Kind::File => file(&id, Media::Zip, seed),
+        Kind::Pdf => file(&id, Media::Pdf, seed),
+        Kind::Json => file(&id, Media::Json, seed),
+        Kind::TextFile => file(&id, Media::Text, seed),
+        Kind::Big => file(&id, Media::Big, seed),
+        Kind::Audio => {
+            let voice = Expected::stored(Role::Audio, Media::Voice, seed);
+            (event::audio(&id, &voice.key), vec![voice])
+        }
+        Kind::Media => video(&id, seed),
+        Kind::Post => post(&id, seed),
+        Kind::UnknownType => unknown(&id, seed),
+        Kind::Sticker => sticker(&id, seed),
+        Kind::Folder => folder(&id, seed),
+        Kind::ContentUnreadable => (MessageEvent::new(&id, "image", "[Image] cannot be shown"), Vec::new()),
+        Kind::Text => (MessageEvent::new(&id, "text", json!({"text": "明天见"}).to_string()), Vec::new()),
+    })
+}
+
+fn image(id: &str, media: Media, seed: u64) -> (MessageEvent, Vec<Expected>) {
+    let picture = Expected::stored(Role::Image, media, seed);
+    (event::image(id, &picture.key), vec![picture])
+}
+
+fn file(id: &str, media: Media, seed: u64) -> (MessageEvent, Vec<Expected>) {
+    let file = Expected::stored(Role::File, media, seed);
+    (event::file(id, &file.key, file.file_name.as_deref().unwrap_or_default()), vec![file])
+}
+
+fn video(id: &str, seed: u64) -> (MessageEvent, Vec<Expected>) {
+    let video = Expected::stored(Role::Video, Media::Video, seed);
+    let cover = Expected::stored(Role::Cover, Media::Cover, seed);
+    let name = video.file_name.clone().unwrap_or_default();
+    (event::media(id, &video.key, &cover.key, &name), vec![video, cover])
+}
+
+/// A rich text with everything that has bytes: a picture, a video with its cover, a picture inside
+/// markdown, and a file in the attachment zone.
+fn post(id: &str, seed: u64) -> (MessageEvent, Vec<Expected>) {
+    let picture = Expected::stored(Role::Image, Media::Png, mixed(seed));
+    let video = Expected::stored(Role::Video, Media::Video, mixed(seed));
+    let cover = Expected::stored(Role::Cover, Media::Cover, mixed(seed));
+    let drawn = Expected::stored(Role::Image, Media::Webp, mixed(seed));
+    let attached = Expected::stored(Role::File, Media::Pdf, mixed(seed));
+    let body = json!({
+        "title": "周报",
+        "content": [
+            [{"tag": "text", "text": "本周的照片和录像：", "style": ["bold"]}],
+            [{"tag": "img", "image_key": picture.key}],
+            [{"tag": "media", "file_key": video.key, "image_key": cover.key}],
+        ],
+        "content_v2": [
+            [{"tag": "img", "image_key": picture.key}],
+            [{"tag": "md", "text": format!("另见 ![图]({})", drawn.key)}],
+        ],
+        "files": [{"file_key": attached.key, "file_name": attached.file_name, "is_folder": false}],
+    });
+    (event::post(id, &body), vec![picture, video, cover, drawn, attached])
+}
+
+fn unknown(id: &str, seed: u64) -> (MessageEvent, Vec<Expected>) {
+    let picture = Expected::stored(Role::Image, Media::Png, mixed(seed));
+    let file = Expected::stored(Role::File, Media::Zip, mixed(seed));
+    let content = json!({"scene": {"layers": [{"image_key": picture.key}, {"model": {"file_key": file.key}}]}});
+    (MessageEvent::new(id, "hologram", content.to_string()), vec![picture, file])
+}
+
+fn sticker(id: &str, seed: u64) -> (MessageEvent, Vec<Expected>) {
+    let key = format!("file_v3_sticker_{seed:016x}");
+    let sticker = Expected::impossible(Role::Sticker, &key, None, ReasonCode::StickerNotOffered);
+    (event::sticker(id, &key), vec![sticker])
+}
+
+fn folder(id: &str, seed: u64) -> (MessageEvent, Vec<Expected>) {
+    let (key, name) = (format!("file_v3_folder_{seed:016x}"), "项目文件夹");
+    let folder = Expected::impossible(Role::Folder, &key, Some(name), ReasonCode::FolderNotOffered);
+    (event::folder(id, &key, name), vec![folder])
+}

@@ -1,0 +1,259 @@
+//! The program under test: a serving archive with a directory, a catalogue and a port of its own,
+//! beside a stand-in platform of its own, on a clock that only moves when it is told to.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use larkive::app::{App, AppSetup, Ended, Setup};
+use larkive::archive::download::Limits;
+use larkive::blob::store::Store;
+use larkive::catalogue::Catalogue;
+use larkive::catalogue::listing::resource::{Detail, Resource, with_tries};
+use larkive::catalogue::listing::{self, PageRequest};
+use larkive::clock::Clock;
+use larkive::config::DataLayout;
+use larkive::domain::download::State;
+use larkive::domain::filter::Filter;
+use larkive::domain::secret::Secret;
+use larkive::domain::time::Timestamp;
+use larkive::feishu::client::ClientSettings;
+use larkive::feishu::crypto::EncryptKey;
+use larkive::feishu::limit::Budget;
+use larkive::feishu::webhook::AppKeys;
+use larkive::sandbox::event::{App as SampleApp, MessageEvent};
+use larkive::sandbox::sender::{Reply, Sender};
+use larkive::sandbox::{Rule, Sandbox, SandboxOptions};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub const APP_ID: &str = "cli_test";
+pub const VERIFICATION_TOKEN: &str = "verification-token";
+pub const ENCRYPT_KEY: &str = "encrypt-key";
+pub const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
+
+/// How long anything may take before the test gives up on it. Never waited for when all is well.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// When the tests' clock starts: 2026-01-01T00:00:00Z.
+const START_MS: i64 = 1_767_225_600_000;
+
+/// How a test wants its archive.
+pub struct Options {
+    pub encrypt_key: Option<&'static str>,
+    pub download_concurrency: usize,
+    pub max_resource_bytes: u64,
+    pub retry_for: Duration,
+    pub min_free_bytes: u64,
+    pub idle_timeout: Duration,
+    pub budget: Budget,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            encrypt_key: Some(ENCRYPT_KEY),
+            download_concurrency: 4,
+            max_resource_bytes: 64 << 20,
+            retry_for: Duration::from_secs(72 * 3600),
+            min_free_bytes: 0,
+            idle_timeout: Duration::from_secs(20),
+            budget: Budget::OFF,
+        }
+    }
+}
+
+/// A serving archive and its platform. Shuts down, and complains of a crash, when the test is over.
+pub struct TestApp {
+    pub platform: Sandbox,
+    pub sender: Sender,
+    pub clock: Clock,
+    pub catalogue: Catalogue,
+    pub store: Store,
+    pub address: SocketAddr,
+    pub layout: DataLayout,
+    pub http: reqwest::Client,
+    options: Options,
+    wake: std::sync::Arc<dyn Fn() + Send + Sync>,
+    shutdown: CancellationToken,
+    serving: JoinHandle<anyhow::Result<Ended>>,
+    _directory: TempDir,
+}
+
+pub async fn spawn_app() -> TestApp {
+    spawn_app_with(Options::default()).await
+}
+
+pub async fn spawn_app_with(options: Options) -> TestApp {
+    let clock = Clock::fixed(Timestamp::from_unix_ms(START_MS).unwrap());
+    let platform = Sandbox::start(SandboxOptions { clock: clock.clone(), ..SandboxOptions::default() }).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let layout = DataLayout::within(directory.path());
+    let app = App::open(setup(&options, layout.clone(), &platform), clock.clone()).await.unwrap();
+    let address = app.address().unwrap();
+    let (catalogue, store, wake) = (app.catalogue.clone(), app.store.clone(), app.wake.clone());
+    let shutdown = CancellationToken::new();
+    let serving = tokio::spawn(app.serve(shutdown.clone()));
+    let sender = sender(&options, address);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    TestApp {
+        platform,
+        sender,
+        clock,
+        catalogue,
+        store,
+        address,
+        layout,
+        http,
+        options,
+        wake,
+        shutdown,
+        serving,
+        _directory: directory,
+    }
+}
+
+fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
+    let app_id: larkive::domain::id::AppId = APP_ID.parse().unwrap();
+    let keys = AppKeys {
+        app_id: app_id.clone(),
+        verification_token: Secret::new(VERIFICATION_TOKEN),
+        encrypt_key: options.encrypt_key.map(|key| EncryptKey::new(Secret::new(key))),
+    };
+    let client = ClientSettings {
+        base_url: platform.base_url().parse().unwrap(),
+        app_id,
+        app_secret: Secret::new("app-secret"),
+        helpdesk: None,
+        budget: options.budget,
+        idle_timeout: options.idle_timeout,
+    };
+    Setup {
+        layout,
+        apps: vec![AppSetup { keys, client }],
+        listen: "127.0.0.1:0".parse().unwrap(),
+        admin_listen: None,
+        admin_token: Some(Secret::new(ADMIN_TOKEN)),
+        download_concurrency: options.download_concurrency,
+        limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
+        min_free_bytes: options.min_free_bytes,
+    }
+}
+
+fn sender(options: &Options, address: SocketAddr) -> Sender {
+    let app = SampleApp { app_id: APP_ID.to_owned(), verification_token: Secret::new(VERIFICATION_TOKEN) };
+    let key = options.encrypt_key.map(|key| EncryptKey::new(Secret::new(key)));
+    Sender::new(&format!("http://{address}/webhook/event"), app, key).unwrap()
+}
+
+impl TestApp {
+    /// Delivers a message as the platform would; it must be taken.
+    pub async fn deliver(&self, message: &MessageEvent) {
+        let reply = self.deliver_payload(&message.payload(self.sender.app(), self.clock.now())).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    }
+
+    /// Delivers an event, encrypted and signed if there is a key.
+    pub async fn deliver_payload(&self, payload: &serde_json::Value) -> Reply {
+        self.sender.deliver(payload).await.unwrap()
+    }
+
+    /// Waits until the inbox is expanded and nothing is due or running at the clock's time.
+    pub async fn drain(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.unfinished().await > 0 {
+            assert!(Instant::now() < deadline, "work is still unfinished after {PATIENCE:?}");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn unfinished(&self) -> i64 {
+        sqlx::query_scalar(
+            "SELECT (SELECT COUNT(*) FROM events WHERE event_row_id > (SELECT expanded_through FROM inbox_cursor))
+                 + (SELECT COUNT(*) FROM event_outcomes WHERE result = 'pending')
+                 + (SELECT COUNT(*) FROM resources
+                    WHERE state = 'running' OR (state = 'pending' AND COALESCE(next_attempt_at, 0) <= ?))",
+        )
+        .bind(self.clock.now().unix_ms())
+        .fetch_one(self.catalogue.read())
+        .await
+        .unwrap()
+    }
+
+    /// Moves the clock and does what has become due by that.
+    pub async fn advance(&self, span: Duration) {
+        self.clock.set(self.clock.now().after(span));
+        (self.wake)();
+        self.drain().await;
+    }
+
+    /// Every resource, newest first.
+    pub async fn resources(&self) -> Vec<Resource> {
+        let request = PageRequest { limit: 200, cursor: None };
+        listing::resources(&self.catalogue, &Filter::default(), &request, self.clock.now()).await.unwrap().items
+    }
+
+    /// The resource with this key, and its tries.
+    pub async fn resource(&self, key: &str) -> Detail {
+        let mut found = self.resources().await;
+        found.retain(|resource| resource.key.as_str() == key);
+        assert_eq!(found.len(), 1, "resources with key {key}");
+        with_tries(&self.catalogue, found.remove(0)).await.unwrap()
+    }
+
+    /// Asserts that a key is stored, and that the bytes in the store are those of the sample.
+    pub async fn assert_stored(&self, key: &str) -> Detail {
+        let detail = self.resource(key).await;
+        let resource = &detail.resource;
+        assert_eq!(resource.state, State::Stored, "{key}: {:?} {:?}", resource.reason_code, resource.upstream);
+        let sample = larkive::sandbox::samples::bytes_of(key).expect("a key of the stand-in");
+        assert_eq!(resource.sha256, Some(sample.digest()), "{key}");
+        let bytes = std::fs::read(self.blob_path(resource)).unwrap();
+        assert_eq!(sha256(&bytes), sample.digest().to_string(), "{key}");
+        detail
+    }
+
+    pub fn blob_path(&self, resource: &Resource) -> PathBuf {
+        self.store.path(&resource.sha256.expect("a stored resource"))
+    }
+
+    /// Stops the archive as a signal would and starts it again on the same directory.
+    pub async fn restart(mut self) -> Self {
+        self.shutdown.cancel();
+        let exit = (&mut self.serving).await.unwrap().unwrap();
+        assert_eq!(exit, Ended::OnRequest);
+        let app =
+            App::open(setup(&self.options, self.layout.clone(), &self.platform), self.clock.clone()).await.unwrap();
+        self.address = app.address().unwrap();
+        (self.catalogue, self.store, self.wake) = (app.catalogue.clone(), app.store.clone(), app.wake.clone());
+        self.sender = sender(&self.options, self.address);
+        self.shutdown = CancellationToken::new();
+        self.serving = tokio::spawn(app.serve(self.shutdown.clone()));
+        self
+    }
+
+    /// GETs a path of the API with the right token.
+    pub async fn api(&self, path: &str) -> reqwest::Response {
+        let url = format!("http://{}{path}", self.address);
+        self.http.get(url).bearer_auth(ADMIN_TOKEN).send().await.unwrap()
+    }
+
+    /// Adds a rule to the platform's script.
+    pub fn fault(&self, rule: serde_json::Value) {
+        let rule: Rule = serde_json::from_value(rule).unwrap();
+        self.platform.fault(rule);
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    let digest: [u8; 32] = sha2::Sha256::digest(bytes).into();
+    larkive::domain::digest::Digest::from(digest).to_string()
+}
