@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::Inbox;
-use crate::catalogue::events::{self, Outcome, WaitingEvent};
+use crate::catalogue::events::{self, DamagedEvent, Outcome, WaitingEvent};
 use crate::catalogue::messages::{self, NewMessage};
 use crate::catalogue::resources::{self, NewResource};
 use crate::catalogue::{Catalogue, CatalogueError, Transaction};
@@ -188,8 +188,12 @@ async fn give_way(inbox: &Inbox) {
 }
 
 /// Reads a batch away from the threads that answer: a body may be a megabyte of nested JSON.
-async fn read_all(waiting: Vec<WaitingEvent>) -> Result<Vec<Reading>, CatalogueError> {
-    let reading = tokio::task::spawn_blocking(move || waiting.iter().map(read).collect());
+async fn read_all(waiting: Vec<Result<WaitingEvent, DamagedEvent>>) -> Result<Vec<Reading>, CatalogueError> {
+    let read_one = |waiting: Result<WaitingEvent, DamagedEvent>| match waiting {
+        Ok(waiting) => read(&waiting),
+        Err(DamagedEvent { id, error }) => Reading { event: id, result: Err(error) },
+    };
+    let reading = tokio::task::spawn_blocking(move || waiting.into_iter().map(read_one).collect());
     reading.await.map_err(|_| CatalogueError::Interrupted)
 }
 
