@@ -26,6 +26,7 @@ use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
 use crate::domain::id::{AppId, MessageId};
+use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::{Bilingual, ReasonCode};
 use crate::domain::secret::Secret;
 use crate::feishu::client::{ClientSettings, IDLE_TIMEOUT};
@@ -320,6 +321,7 @@ impl Access {
             apps: vec![AppSetup { keys, client }],
             listen: USUAL_ADDRESS,
             admin_listen: None,
+            trusted_proxies: TrustedProxies::default(),
             admin_token: Some(self.admin_token.clone()),
             download_concurrency: CONCURRENCY,
             limits: Limits { max_resource_bytes: MAX_RESOURCE_BYTES, retry_for: SETTLE_WITHIN },
