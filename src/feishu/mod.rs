@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod file_name;
 pub mod json;
 pub mod limit;
+pub mod names;
 mod parts;
 #[cfg(test)]
 mod scripted;

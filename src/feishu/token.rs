@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 use url::Url;
 
-use super::answer::{Answer, Rejection, describe};
+use super::answer::{Answer, MAX_ERROR_BODY_BYTES, Rejection, describe};
 use super::code::Class;
 use crate::domain::download::Upstream;
 use crate::domain::id::AppId;
@@ -151,7 +151,7 @@ impl Tokens {
             ..rejection
         })?;
         let upstream = answer.upstream.clone();
-        let body = answer.json().await?;
+        let body = answer.json(MAX_ERROR_BODY_BYTES).await?;
         let text = body.get("tenant_access_token").and_then(|token| token.as_str()).filter(|token| !token.is_empty());
         let life = body.get("expire").and_then(serde_json::Value::as_u64);
         let token = text.and_then(|text| HeaderValue::from_str(&format!("Bearer {text}")).ok());
