@@ -23,6 +23,12 @@ pub enum Route {
     Lingo,
     /// `GET /open-apis/helpdesk/v1/ticket_images?ticket_id=…&msg_id=…[&index=…]`
     TicketImage,
+    /// `GET /open-apis/im/v1/chats/{chat_id}`; the key is the chat.
+    Chat,
+    /// `GET /open-apis/im/v1/chats/{chat_id}/members`; the key is the chat.
+    Members,
+    /// `POST /open-apis/contact/v3/users/basic_batch`
+    Users,
     /// Whatever the stand-in does not know; it answers 404.
     Other,
 }
@@ -53,6 +59,11 @@ impl Call {
             ("GET", ["open-apis", "baike", "v1", "files", key, "download"]) => call(Route::Baike, key),
             ("GET", ["open-apis", "lingo", "v1", "files", key, "download"]) => call(Route::Lingo, key),
             ("GET", ["open-apis", "helpdesk", "v1", "ticket_images"]) => call(Route::TicketImage, &ticket_key(request)),
+            ("GET", ["open-apis", "im", "v1", "chats", chat_id]) => call(Route::Chat, chat_id),
+            ("GET", ["open-apis", "im", "v1", "chats", chat_id, "members"]) => call(Route::Members, chat_id),
+            ("POST", ["open-apis", "contact", "v3", "users", "basic_batch"]) => {
+                Self { route: Route::Users, message_id: None, key: None }
+            }
             _ => Self { route: Route::Other, message_id: None, key: None },
         }
     }

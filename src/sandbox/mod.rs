@@ -10,6 +10,7 @@ mod api;
 mod call;
 mod control;
 mod delivery;
+pub mod directory;
 pub mod event;
 pub mod faults;
 mod journal;
