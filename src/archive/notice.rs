@@ -1,6 +1,8 @@
 //! Notices: events that tell of something other than a new message.
 
+use super::{chat, recall};
 use crate::catalogue::{CatalogueError, Transaction};
+use crate::domain::chat::Presence;
 use crate::domain::id::AppId;
 use crate::domain::time::Timestamp;
 use crate::feishu::event::Event;
@@ -29,7 +31,18 @@ pub enum Use {
 ///
 /// # Errors
 /// If the catalogue fails.
-pub async fn apply(_transaction: &mut Transaction, notice: &Notice) -> Result<Use, CatalogueError> {
-    tracing::debug!(app.id = %notice.app_id, received_at = %notice.received_at, "Kept an event that is not used");
-    Ok(Use::Unused)
+pub async fn apply(transaction: &mut Transaction, notice: &Notice) -> Result<Use, CatalogueError> {
+    match &notice.event {
+        Event::Recalled { message_id, recalled_at, recall_type, .. } => {
+            recall::apply(transaction, notice, message_id, *recalled_at, recall_type.as_deref()).await
+        }
+        Event::BotAdded(chat) => chat::bot_moved(transaction, notice, chat, Presence::In).await,
+        Event::BotDeleted(chat) => chat::bot_moved(transaction, notice, chat, Presence::Out).await,
+        Event::ChatDisbanded(chat) => chat::disbanded(transaction, notice, chat).await,
+        Event::ChatUpdated(chat) => chat::updated(transaction, notice, chat).await,
+        Event::MessageReceived(_) | Event::AppTicket { .. } | Event::TicketMessage(_) | Event::Unused { .. } => {
+            tracing::debug!(app.id = %notice.app_id, "Kept an event that is not used");
+            Ok(Use::Unused)
+        }
+    }
 }

@@ -3,10 +3,14 @@
 //! SQLite in WAL mode with one writing connection and a pool of reading ones. `synchronous=FULL`:
 //! what was committed survives a power cut, which is what an answer of 200 promises.
 
+pub mod chats;
+pub mod cleared;
 pub mod events;
 pub mod listing;
 pub mod messages;
+pub mod names;
 pub mod reasons;
+pub mod recalls;
 pub mod replay;
 pub mod resources;
 pub mod retry;
