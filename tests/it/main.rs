@@ -7,3 +7,4 @@ mod corpus;
 mod properties;
 mod support;
 mod webhook;
+mod wire;
