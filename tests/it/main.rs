@@ -4,7 +4,10 @@
 
 mod architecture;
 mod corpus;
+mod faults;
 mod properties;
+mod rate_limits;
 mod support;
+mod tokens;
 mod webhook;
 mod wire;

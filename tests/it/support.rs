@@ -155,10 +155,8 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
 }
 
 fn sender(options: &Options, address: SocketAddr) -> Sender {
-    let app = SampleApp {
-        app_id: options.app_id.to_owned(),
-        verification_token: Secret::new(options.verification_token),
-    };
+    let app =
+        SampleApp { app_id: options.app_id.to_owned(), verification_token: Secret::new(options.verification_token) };
     let key = options.encrypt_key.map(|key| EncryptKey::new(Secret::new(key)));
     Sender::new(&format!("http://{address}/webhook/event"), app, key).unwrap()
 }

@@ -292,7 +292,8 @@ async fn an_authentic_event_is_kept_however_odd_it_is() {
 #[tokio::test]
 async fn odd_decoration_does_not_cost_the_file() {
     let app = spawn_app().await;
-    let payload = |id: &str, seed: u64| event::image(id, &Media::Png.key(seed)).payload(app.sender.app(), app.clock.now());
+    let payload =
+        |id: &str, seed: u64| event::image(id, &Media::Png.key(seed)).payload(app.sender.app(), app.clock.now());
     let nest = format!("\"event\":{{\"nest\":{}{},", "[".repeat(400), "]".repeat(400));
     let mut typeless = payload("om_2", 2);
     typeless["event"]["sender"] = json!(7);
