@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod architecture;
+mod catalogue;
+mod content;
 mod corpus;
+mod deliveries;
 mod faults;
 mod properties;
 mod rate_limits;
+mod redelivery;
 mod support;
 mod tokens;
 mod webhook;

@@ -15,6 +15,7 @@ use larkive::clock::Clock;
 use larkive::config::DataLayout;
 use larkive::domain::download::State;
 use larkive::domain::filter::Filter;
+use larkive::domain::id::AppId;
 use larkive::domain::secret::Secret;
 use larkive::domain::time::Timestamp;
 use larkive::feishu::client::ClientSettings;
@@ -45,6 +46,8 @@ const START_MS: i64 = 1_767_225_600_000;
 /// How a test wants its archive.
 pub struct Options {
     pub app_id: &'static str,
+    /// Further apps, with the same token and key.
+    pub more_apps: &'static [&'static str],
     pub verification_token: &'static str,
     pub encrypt_key: Option<&'static str>,
     pub admin_listen: Option<SocketAddr>,
@@ -61,6 +64,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             app_id: APP_ID,
+            more_apps: &[],
             verification_token: VERIFICATION_TOKEN,
             encrypt_key: Some(ENCRYPT_KEY),
             admin_listen: None,
@@ -128,7 +132,21 @@ pub async fn spawn_app_with(options: Options) -> TestApp {
 }
 
 fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
-    let app_id: larkive::domain::id::AppId = options.app_id.parse().unwrap();
+    let app_ids = std::iter::once(&options.app_id).chain(options.more_apps);
+    Setup {
+        layout,
+        apps: app_ids.map(|app_id| app_setup(options, app_id, platform)).collect(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        admin_listen: options.admin_listen,
+        admin_token: options.admin_token.map(Secret::new),
+        download_concurrency: options.download_concurrency,
+        limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
+        min_free_bytes: options.min_free_bytes,
+    }
+}
+
+fn app_setup(options: &Options, app_id: &str, platform: &Sandbox) -> AppSetup {
+    let app_id: AppId = app_id.parse().unwrap();
     let keys = AppKeys {
         app_id: app_id.clone(),
         verification_token: Secret::new(options.verification_token),
@@ -142,21 +160,15 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         budget: options.budget,
         idle_timeout: options.idle_timeout,
     };
-    Setup {
-        layout,
-        apps: vec![AppSetup { keys, client }],
-        listen: "127.0.0.1:0".parse().unwrap(),
-        admin_listen: options.admin_listen,
-        admin_token: options.admin_token.map(Secret::new),
-        download_concurrency: options.download_concurrency,
-        limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
-        min_free_bytes: options.min_free_bytes,
-    }
+    AppSetup { keys, client }
 }
 
 fn sender(options: &Options, address: SocketAddr) -> Sender {
-    let app =
-        SampleApp { app_id: options.app_id.to_owned(), verification_token: Secret::new(options.verification_token) };
+    sender_for(options.app_id, options, address)
+}
+
+fn sender_for(app_id: &str, options: &Options, address: SocketAddr) -> Sender {
+    let app = SampleApp { app_id: app_id.to_owned(), verification_token: Secret::new(options.verification_token) };
     let key = options.encrypt_key.map(|key| EncryptKey::new(Secret::new(key)));
     Sender::new(&format!("http://{address}/webhook/event"), app, key).unwrap()
 }
@@ -166,6 +178,16 @@ impl TestApp {
     pub async fn deliver(&self, message: &MessageEvent) {
         let reply = self.deliver_payload(&message.payload(self.sender.app(), self.clock.now())).await;
         assert_eq!(reply.status, 200, "{}", reply.body);
+    }
+
+    /// The settings that it was opened with.
+    pub fn setup(&self) -> Setup {
+        setup(&self.options, self.layout.clone(), &self.platform)
+    }
+
+    /// A sender of another app's events.
+    pub fn sender_of(&self, app_id: &str) -> Sender {
+        sender_for(app_id, &self.options, self.address)
     }
 
     /// Delivers an event, encrypted and signed if there is a key.
@@ -237,8 +259,7 @@ impl TestApp {
         self.shutdown.cancel();
         let exit = (&mut self.serving).await.unwrap().unwrap();
         assert_eq!(exit, Ended::OnRequest);
-        let app =
-            App::open(setup(&self.options, self.layout.clone(), &self.platform), self.clock.clone()).await.unwrap();
+        let app = App::open(self.setup(), self.clock.clone()).await.unwrap();
         (self.address, self.admin_address) = (app.address().unwrap(), app.admin_address().unwrap());
         (self.catalogue, self.store, self.wake) = (app.catalogue.clone(), app.store.clone(), app.wake.clone());
         self.sender = sender(&self.options, self.address);
