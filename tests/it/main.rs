@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod api;
 mod architecture;
 mod catalogue;
 mod content;
 mod corpus;
 mod deliveries;
 mod faults;
+mod health;
 mod properties;
 mod rate_limits;
 mod redelivery;
