@@ -5,11 +5,13 @@
 mod api;
 mod architecture;
 mod catalogue;
+mod cli;
 mod content;
 mod corpus;
 mod deliveries;
 mod faults;
 mod health;
+mod program;
 mod properties;
 mod rate_limits;
 mod redelivery;
