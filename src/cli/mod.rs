@@ -131,6 +131,8 @@ fn start(words: Words) -> Outcome {
         .thread_stack_size(STACK_BYTES)
         .build()
         .context("cannot start the runtime")?;
+    // Whoever speaks TLS in this process does it with this provider. Fails only if there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // Until a command knows better: what the environment alone says.
     let logging = Logging::of_environment(&sources);
     runtime.block_on(dispatch(words.command, &sources, logging))
@@ -150,7 +152,7 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
             fetch::run(options, fetching).await
         }
         Command::Demo(options) => {
-            telemetry::start(&logging?, Clock::system())?;
+            telemetry::start(&quiet(logging?), Clock::system())?;
             demo::run(options).await
         }
         Command::Sandbox(options) => {
@@ -171,6 +173,11 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
             health::run(options, settings.as_ref()).await
         }
     }
+}
+
+/// A demo shows failures on purpose: unless `RUST_LOG` asks for more, its table tells of them, not its log.
+fn quiet(logging: Logging) -> Logging {
+    Logging { levels: logging.levels.or_else(|| Some("error".to_owned())), ..logging }
 }
 
 /// The catalogue for a command that only reads.

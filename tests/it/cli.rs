@@ -53,7 +53,8 @@ fn trigger(workplace: &Workplace, address: &str, words: &[&str]) -> Output {
 
 #[test]
 fn two_hundred_pictures_arrive_and_everybody_agrees_on_them() {
-    let sandbox = Workplace::bare().start(&["sandbox", "--listen", "127.0.0.1:0"]);
+    let bare = Workplace::bare();
+    let sandbox = bare.start(&["sandbox", "--listen", "127.0.0.1:0"]);
     let workplace = Workplace::configured(&sandbox.first_line());
     let (serving, address) = workplace.serve();
     let sent = trigger(&workplace, &address, &["image", "--count", "200"]).ended(0);
@@ -444,7 +445,7 @@ async fn secrets_come_from_files_and_go_nowhere() {
     trigger(&workplace, &address, &["image"]).ended(0).keeps_secrets();
     trigger(&workplace, &address, &["tampered"]).ended(1).keeps_secrets();
     until_in_state(&workplace, "stored", 1);
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let asked = client.get(format!("http://{address}/api/v1/stats")).bearer_auth(ADMIN_TOKEN).send().await.unwrap();
     assert_eq!(asked.status(), 200);
     let metrics = client.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();

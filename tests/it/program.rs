@@ -152,7 +152,8 @@ impl Running {
             if let Some(found) = find(&captured.text()) {
                 return found;
             }
-            assert!(Instant::now() < deadline, "not found in {:?}", captured.text());
+            let (out, err) = (self.stdout.text(), self.stderr.text());
+            assert!(Instant::now() < deadline, "not found in {out:?} and {err:?}");
             thread::sleep(LOOK_AGAIN);
         }
     }

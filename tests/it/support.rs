@@ -16,6 +16,7 @@ use larkive::config::DataLayout;
 use larkive::domain::download::State;
 use larkive::domain::filter::Filter;
 use larkive::domain::id::AppId;
+use larkive::domain::proxies::TrustedProxies;
 use larkive::domain::secret::Secret;
 use larkive::domain::time::Timestamp;
 use larkive::feishu::client::ClientSettings;
@@ -138,6 +139,7 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         apps: app_ids.map(|app_id| app_setup(options, app_id, platform)).collect(),
         listen: "127.0.0.1:0".parse().unwrap(),
         admin_listen: options.admin_listen,
+        trusted_proxies: TrustedProxies::default(),
         admin_token: options.admin_token.map(Secret::new),
         download_concurrency: options.download_concurrency,
         limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
