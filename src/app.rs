@@ -236,6 +236,8 @@ impl App {
         }
         let mut writers = self.writers;
         let ended = tokio::select! {
+            // The writers end by themselves when everyone else does, which is no crash.
+            biased;
             ended = crew.watch(&shutdown) => ended,
             () = writers.crashed() => {
                 shutdown.cancel();

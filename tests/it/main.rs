@@ -15,6 +15,7 @@ mod program;
 mod properties;
 mod rate_limits;
 mod redelivery;
+mod regression;
 mod support;
 mod tokens;
 mod webhook;
