@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::program::{ADMIN_TOKEN, Output, SECRETS, Workplace};
 use crate::support::sha256;
+use crate::wire::exchange;
 
 const COMMANDS: [&str; 12] =
     ["serve", "demo", "sandbox", "trigger", "extract", "list", "show", "stats", "fetch", "retry", "config", "health"];
@@ -55,7 +56,7 @@ fn trigger(workplace: &Workplace, address: &str, words: &[&str]) -> Output {
 fn two_hundred_pictures_arrive_and_everybody_agrees_on_them() {
     let bare = Workplace::bare();
     let sandbox = bare.start(&["sandbox", "--listen", "127.0.0.1:0"]);
-    let workplace = Workplace::configured(&sandbox.first_line());
+    let workplace = Workplace::configured(&sandbox.line_with("http://"));
     let (serving, address) = workplace.serve();
     let sent = trigger(&workplace, &address, &["image", "--count", "200"]).ended(0);
     sent.keeps_secrets();
@@ -110,13 +111,13 @@ fn the_demo_ends_as_it_should_whatever_is_configured() {
 #[test]
 fn the_demo_tells_where_to_look_and_goes_when_told() {
     let workplace = Workplace::bare();
-    let demo = workplace.start(&["demo", "--listen", "127.0.0.1:0", "--format", "table"]);
-    let address = demo.log_line("listening")["address"].as_str().unwrap().to_owned();
-    let health = || workplace.run(&["health", "--url", &format!("http://{address}")]).code;
+    let demo = workplace.start(&["demo", "--listen", "127.0.0.1:0"]);
+    let invitation: Value = serde_json::from_str(&demo.line_with("admin_token")).unwrap();
+    let health = || workplace.run(&["health", "--url", invitation["address"].as_str().unwrap()]).code;
     assert_eq!(health(), Some(0));
     let shown = demo.stop().ended(0);
-    assert_eq!(health(), Some(1));
-    assert_eq!(shown.stdout.matches("SAMPLE").count(), 1, "{}", shown.stdout);
+    assert_eq!(health(), Some(1), "it is gone");
+    assert!(shown.rows().iter().any(|row| row["sample"] == "image"), "{}", shown.stdout);
     assert_eq!(workplace.contents(), Vec::<String>::new(), "the archive was a temporary one");
 }
 
@@ -445,10 +446,11 @@ async fn secrets_come_from_files_and_go_nowhere() {
     trigger(&workplace, &address, &["image"]).ended(0).keeps_secrets();
     trigger(&workplace, &address, &["tampered"]).ended(1).keeps_secrets();
     until_in_state(&workplace, "stored", 1);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let asked = client.get(format!("http://{address}/api/v1/stats")).bearer_auth(ADMIN_TOKEN).send().await.unwrap();
-    assert_eq!(asked.status(), 200);
-    let metrics = client.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();
+    let get =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nHost: larkive\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n\r\n");
+    let ask = async |path: &str| exchange(address.parse().unwrap(), get(path).as_bytes()).await;
+    assert_eq!(ask("/api/v1/stats").await.status, 200);
+    let metrics = String::from_utf8(ask("/metrics").await.body).unwrap();
     let served = serving.stop().ended(0);
     served.keeps_secrets();
     let token = platform.journal().into_iter().find_map(|entry| entry.token).unwrap();

@@ -20,6 +20,8 @@ pub const SECRETS: [&str; 4] = [APP_SECRET, VERIFICATION_TOKEN, ENCRYPT_KEY, ADM
 /// How long a process may take before the test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// How many of its last lines are shown when a process did not end as it should.
+const LINES_SHOWN: usize = 20;
 
 /// A working directory and an environment to run the program in.
 pub struct Workplace {
@@ -141,9 +143,12 @@ impl Running {
         self.look_for(&self.stderr, |log| log.lines().find_map(with_message))
     }
 
-    /// The first whole line on its standard output.
-    pub fn first_line(&self) -> String {
-        self.look_for(&self.stdout, |text| text.split_once('\n').map(|(line, _)| line.to_owned()))
+    /// The first whole line on its standard output that contains this text.
+    pub fn line_with(&self, text: &str) -> String {
+        let whole = |line: &&str| line.ends_with('\n') && line.contains(text);
+        self.look_for(&self.stdout, |lines| {
+            lines.split_inclusive('\n').find(whole).map(|line| line.trim_end().to_owned())
+        })
     }
 
     fn look_for<T>(&self, captured: &Captured, find: impl Fn(&str) -> Option<T>) -> T {
@@ -225,7 +230,9 @@ impl Output {
 
     /// Asserts how it ended.
     pub fn ended(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
+        let lines: Vec<_> = self.stdout.lines().chain(self.stderr.lines()).collect();
+        let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
+        assert_eq!(self.code, Some(code), "{last}");
         self
     }
 
