@@ -4,6 +4,7 @@
 
 mod architecture;
 mod corpus;
+mod crash;
 mod properties;
 mod support;
 mod webhook;
