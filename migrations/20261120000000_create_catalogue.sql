@@ -77,7 +77,8 @@ CREATE INDEX messages_by_chat ON messages (app_id, chat_id, sent_at);
 
 -- A resource's row is its job: there is no second queue that could disagree with the catalogue.
 -- `owner` is the owning message or ticket. `listed_at` is the time it is listed under: when its
--- message was sent, else when it was first seen.
+-- message was sent, else when it was first seen. `failures` counts failures in a row, `failures_alike`
+-- those of them at the end that had the same reason.
 CREATE TABLE resources (
     resource_row_id      INTEGER PRIMARY KEY,
     app_id               TEXT NOT NULL,
@@ -105,6 +106,7 @@ CREATE TABLE resources (
     upstream_log_id      TEXT,
     attempts             INTEGER NOT NULL DEFAULT 0,
     failures             INTEGER NOT NULL DEFAULT 0,
+    failures_alike       INTEGER NOT NULL DEFAULT 0,
     rate_waits           INTEGER NOT NULL DEFAULT 0,
     failing_since        INTEGER,
     next_attempt_at      INTEGER,

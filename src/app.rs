@@ -1,6 +1,7 @@
 //! The running archive: builds everything from its settings and owns the shutdown.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
 use crate::archive::ingest::Inbox;
 use crate::archive::record::Recorder;
-use crate::blob::store::Store;
+use crate::blob::space::Space;
+use crate::blob::store::{Store, make_directory};
 use crate::catalogue::{self, Catalogue, resources};
 use crate::clock::Clock;
 use crate::config::DataLayout;
@@ -38,6 +40,8 @@ const OWNER: &str = "serve";
 const LOCK_FILE: &str = "serve.lock";
 /// How long requests that are being answered may go on after the first signal, in seconds.
 const ANSWER_WITHIN_SECONDS: u64 = 5;
+/// How long the writers may take to write what they still have.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a client may take for the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
@@ -100,7 +104,7 @@ pub struct App {
     routes: Routes,
     public: TcpListener,
     admin: Option<TcpListener>,
-    writers: [(&'static str, JoinHandle<()>); 2],
+    writers: Writers,
     /// Held until the process ends.
     _lock: File,
 }
@@ -113,7 +117,7 @@ impl App {
     /// In one sentence, if any of this cannot be done.
     pub async fn open(setup: Setup, clock: Clock) -> anyhow::Result<Self> {
         let layout = &setup.layout;
-        std::fs::create_dir_all(&layout.directory)
+        make_directory(&layout.directory)
             .with_context(|| format!("cannot create the data directory {}", layout.directory.display()))?;
         let lock = lock(&layout.directory)?;
         let public = bind(setup.listen)?;
@@ -121,7 +125,7 @@ impl App {
         let catalogue = Catalogue::open(&layout.catalogue).await?;
         let store = Store::open(&layout.store, &layout.spool)
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
-        take_back(&catalogue, &store).await?;
+        take_back(&catalogue, &store, layout).await?;
         Self::assemble(setup, clock, catalogue, store, (public, admin), lock)
     }
 
@@ -134,25 +138,26 @@ impl App {
         lock: File,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
+        let space = Space::new(&[&setup.layout.directory, &setup.layout.store], setup.min_free_bytes);
         let (inbox, inbox_writer) = Inbox::start(&catalogue, clock.clone())?;
         let (recorder, recording) = Recorder::start(catalogue.clone(), OWNER.to_owned());
         let due = watch::Sender::new(());
         let expander = Expander::new(catalogue.clone(), metrics.clone(), due.clone());
         let shared = Shared {
             catalogue: catalogue.clone(),
-            store: store.clone(),
-            min_free_bytes: setup.min_free_bytes,
+            space: space.clone(),
             owner: OWNER.into(),
             clock: clock.clone(),
             slots: Arc::new(Semaphore::new(setup.download_concurrency)),
             due,
             recorder,
         };
+        let spool_prefix = spool_prefix(&setup.layout);
         let mut lanes = Vec::new();
         for app in &setup.apps {
             let client = Client::new(app.client.clone(), metrics.clone())?;
-            let downloader =
-                Downloader::new(client, store.clone(), setup.limits, clock.clone(), metrics.clone(), OWNER);
+            let kept = (store.clone(), space.clone());
+            let downloader = Downloader::new(client, kept, setup.limits, clock.clone(), metrics.clone(), &spool_prefix);
             lanes.push(Lane::new(shared.clone(), app.keys.app_id.clone(), downloader));
         }
         let wake = wake(&shared.due, &inbox);
@@ -166,9 +171,9 @@ impl App {
                 clock: clock.clone(),
                 wake: wake.clone(),
             },
-            vitals: Vitals::new(catalogue.clone(), store.clone(), metrics.clone(), clock, setup.min_free_bytes),
+            vitals: Vitals::new(catalogue.clone(), store.clone(), metrics.clone(), clock, space),
         };
-        let writers = [("inbox", inbox_writer), ("recorder", recording)];
+        let writers = Writers { inbox: inbox_writer, recorder: recording };
         Ok(Self {
             catalogue,
             store,
@@ -226,12 +231,20 @@ impl App {
         for lane in self.lanes {
             crew.add("lane", lane.run(shutdown.clone()));
         }
-        let ended = crew.watch(&shutdown).await;
+        let mut writers = self.writers;
+        let ended = tokio::select! {
+            ended = crew.watch(&shutdown) => ended,
+            () = writers.crashed() => {
+                shutdown.cancel();
+                Ended::ByFault
+            }
+        };
         for handle in handles {
             handle.stop(true).await;
         }
         crew.finish().await;
-        close(self.catalogue, self.writers).await;
+        writers.finish().await;
+        close(self.catalogue).await;
         Ok(ended)
     }
 }
@@ -245,13 +258,44 @@ fn wake(due: &watch::Sender<()>, inbox: &Inbox) -> Arc<dyn Fn() + Send + Sync> {
     })
 }
 
-/// Waits for the writers, whose senders are gone now, gives back leases and closes the catalogue.
-async fn close(catalogue: Catalogue, writers: [(&'static str, JoinHandle<()>); 2]) {
-    for (name, writer) in writers {
-        if let Err(error) = writer.await {
-            tracing::error!(task = name, %error, "A writer crashed");
+/// The tasks that write for everyone else. They end when those who send to them are gone.
+struct Writers {
+    inbox: JoinHandle<()>,
+    recorder: JoinHandle<()>,
+}
+
+impl Writers {
+    /// Returns when one of them has ended although it is still needed.
+    async fn crashed(&mut self) {
+        let (task, result) = tokio::select! {
+            result = &mut self.inbox => ("inbox", result),
+            result = &mut self.recorder => ("recorder", result),
+        };
+        tracing::error!(task, error = ?result.err(), "A writer ended too early");
+    }
+
+    /// Lets them write what they still have, for a while: a catalogue that fails must not hold up
+    /// the end. What was not recorded is tried again after the next start.
+    async fn finish(self) {
+        for (task, writer) in [("inbox", self.inbox), ("recorder", self.recorder)] {
+            if writer.is_finished() {
+                continue;
+            }
+            let stop = writer.abort_handle();
+            match tokio::time::timeout(WRITE_WITHIN, writer).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(task, %error, "A writer crashed"),
+                Err(_) => {
+                    tracing::error!(task, "A writer could not finish in time");
+                    stop.abort();
+                }
+            }
         }
     }
+}
+
+/// Gives back leases and closes the catalogue.
+async fn close(catalogue: Catalogue) {
     let released = async { resources::reclaim_of(catalogue.write()?, OWNER).await };
     match released.await {
         Ok(0) => {}
@@ -264,16 +308,23 @@ async fn close(catalogue: Catalogue, writers: [(&'static str, JoinHandle<()>); 2
 
 /// Refreshes what a dead process left: leases, spool files, and the texts of reasons. Everything
 /// blocked by the configuration gets one try, because the configuration may be another one now.
-async fn take_back(catalogue: &Catalogue, store: &Store) -> anyhow::Result<()> {
+async fn take_back(catalogue: &Catalogue, store: &Store, layout: &DataLayout) -> anyhow::Result<()> {
     let write = catalogue.write()?;
     catalogue::reasons::write_texts(write, ReasonCode::ALL).await?;
     let unfinished = resources::reclaim_of(write, OWNER).await?;
     let requeued = resources::requeue_configured(write).await?;
-    let swept = store.sweep_spool(OWNER).context("cannot clean the spool")?;
+    let swept = store.sweep_spool(&spool_prefix(layout)).context("cannot clean the spool")?;
     if unfinished + requeued > 0 || swept > 0 {
         tracing::info!(unfinished, requeued, swept, "Took up what an earlier process left");
     }
     Ok(())
+}
+
+/// What this data directory's spool files begin with: several archives may share a store.
+fn spool_prefix(layout: &DataLayout) -> String {
+    let mut hasher = DefaultHasher::new();
+    layout.directory.hash(&mut hasher);
+    format!("{OWNER}-{:016x}", hasher.finish())
 }
 
 fn lock(data_dir: &Path) -> anyhow::Result<File> {

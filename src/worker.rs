@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::download::Downloader;
 use crate::archive::record::Recorder;
-use crate::blob::store::Store;
+use crate::blob::space::Space;
 use crate::catalogue::resources::{self, Claim, Lease};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::clock::Clock;
@@ -36,10 +36,8 @@ const FINISH_WITHIN: Duration = Duration::from_secs(10);
 pub struct Shared {
     /// The catalogue.
     pub catalogue: Catalogue,
-    /// The store, asked for its free space before anything is claimed.
-    pub store: Store,
-    /// Below this many free bytes nothing is claimed.
-    pub min_free_bytes: u64,
+    /// The space for new bytes; while it is short nothing is claimed.
+    pub space: Space,
     /// The lease owner.
     pub owner: Arc<str>,
     /// The clock.
@@ -141,15 +139,15 @@ impl Lane {
     }
 
     fn disk_is_full(&self) -> bool {
-        let min_free_bytes = self.shared.min_free_bytes;
-        match self.shared.store.free_bytes() {
-            Ok(free_bytes) if free_bytes < min_free_bytes => {
-                tracing::error!(free_bytes, min_free_bytes, "Downloads pause: too little space is left for the store");
+        let reserve_bytes = self.shared.space.reserve_bytes();
+        match self.shared.space.is_short() {
+            Ok(true) => {
+                tracing::error!(reserve_bytes, "Downloads pause: too little space is left");
                 true
             }
-            Ok(_) => false,
+            Ok(false) => false,
             Err(error) => {
-                tracing::error!(%error, "Downloads pause: the store's file system does not answer");
+                tracing::error!(%error, "Downloads pause: the file system does not answer");
                 true
             }
         }
@@ -163,7 +161,7 @@ impl Lane {
         if !resources::any_due(catalogue.read(), &self.app_id, now).await? {
             return Ok(Vec::new());
         }
-        resources::claim(catalogue.write()?, &self.app_id, lease, now, limit).await
+        resources::claim(catalogue.write()?, &self.app_id, lease, now, limit, fastrand::f64()).await
     }
 
     /// One try in a task of its own, so that a fault of ours ends this try and no other.

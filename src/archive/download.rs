@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::blob::space::{Room, Space};
 use crate::blob::spool::{StageError, Staging};
 use crate::blob::store::Store;
 use crate::catalogue::resources::{Claim, Ending, Finished};
@@ -23,6 +24,8 @@ use crate::metrics::Metrics;
 
 /// What is said of bytes whose type nothing tells.
 const UNKNOWN_MIME: &str = "application/octet-stream";
+/// How many bytes are written between two looks at the free space.
+const LOOK_AT_SPACE_EVERY: usize = 16 << 20;
 
 /// What tries need to know.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +41,7 @@ pub struct Limits {
 pub struct Downloader {
     client: Client,
     store: Store,
+    space: Space,
     limits: Limits,
     clock: Clock,
     metrics: Metrics,
@@ -46,10 +50,17 @@ pub struct Downloader {
 }
 
 impl Downloader {
-    /// A downloader; `owner` is the lease owner it works for.
+    /// A downloader whose spool files begin with `spool_prefix`.
     #[must_use]
-    pub fn new(client: Client, store: Store, limits: Limits, clock: Clock, metrics: Metrics, owner: &str) -> Self {
-        Self { client, store, limits, clock, metrics, spool_prefix: owner.into() }
+    pub fn new(
+        client: Client,
+        (store, space): (Store, Space),
+        limits: Limits,
+        clock: Clock,
+        metrics: Metrics,
+        spool_prefix: &str,
+    ) -> Self {
+        Self { client, store, space, limits, clock, metrics, spool_prefix: spool_prefix.into() }
     }
 
     /// Tries a claimed resource once. Never fails: whatever happens is an ending.
@@ -61,7 +72,7 @@ impl Downloader {
             Err(refusal) => self.judge(claim, refusal),
         };
         self.metrics.download_duration_seconds.observe(stopwatch.elapsed().as_secs_f64());
-        self.metrics.count_download(metric_label(&ending));
+        self.metrics.count_download(ending.result());
         log(claim, &ending);
         Finished { id: claim.id, started_at, ended_at: self.clock.now(), ending }
     }
@@ -91,6 +102,9 @@ impl Downloader {
         if download.declared_bytes.is_some_and(|bytes| bytes > self.limits.max_resource_bytes) {
             return Err(too_large(self.limits.max_resource_bytes));
         }
+        let Some(mut room) = self.keep_room(download.declared_bytes.unwrap_or(0))? else {
+            return Ok(Ending::Released);
+        };
         let declared_mime = download.content_type.as_deref().and_then(mime_of);
         let header_name = download.file_name.clone();
         let name = format!("{}-{}", self.spool_prefix, claim.id);
@@ -98,7 +112,10 @@ impl Downloader {
             .store
             .stage(&name, self.limits.max_resource_bytes)
             .map_err(|error| failed_here(format!("cannot write to the spool: {error}")))?;
-        let staged = self.receive(download, staging).await?.finish();
+        let Some(staging) = self.receive(download, staging, &mut room).await? else {
+            return Ok(Ending::Released);
+        };
+        let staged = staging.finish();
         let size_bytes = staged.size_bytes;
         let mime = staged.mime.map(str::to_owned).or(declared_mime).unwrap_or_else(|| UNKNOWN_MIME.to_owned());
         let digest = self
@@ -109,15 +126,36 @@ impl Downloader {
         Ok(Ending::Stored { digest, size_bytes, mime, file_name: header_name })
     }
 
-    async fn receive(&self, mut download: Download, mut staging: Staging) -> Result<Staging, Refusal> {
+    /// Receives the whole body; none if the disk has no room for the rest of it.
+    async fn receive(
+        &self,
+        mut download: Download,
+        mut staging: Staging,
+        room: &mut Room,
+    ) -> Result<Option<Staging>, Refusal> {
+        let mut since_look = 0;
         while let Some(chunk) = download.chunk().await? {
             self.metrics.download_bytes.inc_by(chunk.len() as u64);
             staging.write(&chunk).map_err(|error| match error {
                 StageError::TooLarge { limit } => too_large(limit),
                 StageError::Io(error) => failed_here(format!("cannot write to the spool: {error}")),
             })?;
+            room.use_up(chunk.len() as u64);
+            since_look += chunk.len();
+            if since_look >= LOOK_AT_SPACE_EVERY {
+                since_look = 0;
+                if self.keep_room(0)?.is_none() {
+                    return Ok(None);
+                }
+            }
         }
-        Ok(staging)
+        Ok(Some(staging))
+    }
+
+    fn keep_room(&self, bytes: u64) -> Result<Option<Room>, Refusal> {
+        self.space
+            .keep_room(bytes)
+            .map_err(|error| failed_here(format!("the disk does not tell its free space: {error}")))
     }
 
     fn judge(&self, claim: &Claim, refusal: Refusal) -> Ending {
@@ -130,7 +168,7 @@ impl Downloader {
                 Ending::RateLimited { upstream, next_attempt_at: now.after(wait) }
             }
             Verdict::Retry(reason) => self.again(claim, reason, upstream, now),
-            Verdict::RetryFewTimes(reason) if claim.failures + 1 >= UNKNOWN_CODE_TRIES => {
+            Verdict::RetryFewTimes(reason) if failed_alike(claim, reason) + 1 >= UNKNOWN_CODE_TRIES => {
                 Ending::Ended { reason, upstream }
             }
             Verdict::RetryFewTimes(reason) => self.again(claim, reason, upstream, now),
@@ -148,6 +186,11 @@ impl Downloader {
     }
 }
 
+/// How many tries before this one ended for this reason, in a row.
+fn failed_alike(claim: &Claim, reason: ReasonCode) -> u32 {
+    claim.failed_alike.filter(|(last, _)| *last == reason).map_or(0, |(_, count)| count)
+}
+
 /// A failure on this side of the wire: the disk, or a fault of Larkive's. It is tried again like
 /// a broken transfer, because the bytes did not arrive.
 fn failed_here(what: String) -> Refusal {
@@ -158,13 +201,6 @@ fn failed_here(what: String) -> Refusal {
 fn too_large(limit: u64) -> Refusal {
     let msg = Some(format!("larger than LARKIVE_MAX_RESOURCE_BYTES ({limit} bytes)"));
     Refusal { verdict: Verdict::End(ReasonCode::TooLarge), upstream: Upstream { msg, ..Upstream::default() } }
-}
-
-fn metric_label(ending: &Ending) -> &'static str {
-    match ending {
-        Ending::Failed { .. } | Ending::RateLimited { .. } | Ending::Released => "retry",
-        Ending::Stored { .. } | Ending::Ended { .. } => ending.state().as_str(),
-    }
 }
 
 fn log(claim: &Claim, ending: &Ending) {

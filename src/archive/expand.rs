@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::Inbox;
-use crate::catalogue::events::{self, Outcome, WaitingEvent};
+use super::notice::{self, Notice, Use};
+use crate::catalogue::events::{self, DamagedEvent, Outcome, WaitingEvent};
 use crate::catalogue::messages::{self, NewMessage};
 use crate::catalogue::resources::{self, NewResource};
 use crate::catalogue::{Catalogue, CatalogueError, Transaction};
@@ -50,7 +51,15 @@ type Settled = (EventRowId, Option<Outcome>);
 /// An event that has been read.
 struct Reading {
     event: EventRowId,
-    result: Result<Option<Box<Received>>, String>,
+    result: Result<Meaning, String>,
+}
+
+/// What an event means for the archive.
+enum Meaning {
+    /// A message.
+    Message(Box<Received>),
+    /// Something that happened to a message, a chat or the app.
+    Notice(Box<Notice>),
 }
 
 /// A message that an event told, with its content read.
@@ -63,14 +72,27 @@ struct Received {
 
 impl Reading {
     fn received(&self) -> Option<&Received> {
-        self.result.as_ref().ok()?.as_deref()
+        match &self.result {
+            Ok(Meaning::Message(received)) => Some(received),
+            _ => None,
+        }
     }
 
+    fn notice(&self) -> Option<(EventRowId, &Notice)> {
+        match &self.result {
+            Ok(Meaning::Notice(notice)) => Some((self.event, notice)),
+            _ => None,
+        }
+    }
+
+    /// What became of it, given the events that were new or used.
     fn outcome(&self, ours: &HashSet<EventRowId>) -> Option<Outcome> {
+        let used = ours.contains(&self.event);
         match &self.result {
             Err(error) => Some(Outcome::Unparsed(error.clone())),
-            Ok(None) => Some(Outcome::Ignored),
-            Ok(Some(_)) => (!ours.contains(&self.event)).then_some(Outcome::Duplicate),
+            Ok(_) if used => None,
+            Ok(Meaning::Message(_)) => Some(Outcome::Duplicate),
+            Ok(Meaning::Notice(_)) => Some(Outcome::Ignored),
         }
     }
 }
@@ -188,8 +210,12 @@ async fn give_way(inbox: &Inbox) {
 }
 
 /// Reads a batch away from the threads that answer: a body may be a megabyte of nested JSON.
-async fn read_all(waiting: Vec<WaitingEvent>) -> Result<Vec<Reading>, CatalogueError> {
-    let reading = tokio::task::spawn_blocking(move || waiting.iter().map(read).collect());
+async fn read_all(waiting: Vec<Result<WaitingEvent, DamagedEvent>>) -> Result<Vec<Reading>, CatalogueError> {
+    let read_one = |waiting: Result<WaitingEvent, DamagedEvent>| match waiting {
+        Ok(waiting) => read(&waiting),
+        Err(DamagedEvent { id, error }) => Reading { event: id, result: Err(error) },
+    };
+    let reading = tokio::task::spawn_blocking(move || waiting.into_iter().map(read_one).collect());
     reading.await.map_err(|_| CatalogueError::Interrupted)
 }
 
@@ -199,24 +225,32 @@ fn read(waiting: &WaitingEvent) -> Reading {
     Reading { event: waiting.id, result }
 }
 
-fn understand(waiting: &WaitingEvent) -> Result<Option<Box<Received>>, String> {
+fn understand(waiting: &WaitingEvent) -> Result<Meaning, String> {
     match event::read(&waiting.app_id, &waiting.payload).map_err(|unreadable| unreadable.to_string())? {
         Event::MessageReceived(message) => {
             let content = content::read(&message.message_type, &message.content);
             let (event, received_at) = (waiting.id, waiting.received_at);
-            Ok(Some(Box::new(Received { event, received_at, message, content })))
+            Ok(Meaning::Message(Box::new(Received { event, received_at, message, content })))
         }
-        _ => Ok(None),
+        event => {
+            let (app_id, received_at) = (waiting.app_id.clone(), waiting.received_at);
+            Ok(Meaning::Notice(Box::new(Notice { app_id, received_at, event })))
+        }
     }
 }
 
 /// Writes what a batch says. Returns what became of each event, in the same order.
 async fn write_readings(transaction: &mut Transaction, readings: &[Reading]) -> Result<Vec<Settled>, CatalogueError> {
     let received: Vec<&Received> = readings.iter().filter_map(Reading::received).collect();
-    let ours = write_messages(transaction, &received).await?;
+    let mut ours = write_messages(transaction, &received).await?;
     let owning: Vec<&Received> = received.into_iter().filter(|received| ours.contains(&received.event)).collect();
     write_senders(transaction, &owning).await?;
     write_resources(transaction, &owning).await?;
+    for (event, notice) in readings.iter().filter_map(Reading::notice) {
+        if notice::apply(transaction, notice).await? == Use::Used {
+            ours.insert(event);
+        }
+    }
     let settled: Vec<Settled> = readings.iter().map(|reading| (reading.event, reading.outcome(&ours))).collect();
     events::settle(transaction, &settled).await?;
     Ok(settled)

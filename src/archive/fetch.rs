@@ -5,22 +5,21 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::download::Downloader;
 use super::record;
-use crate::catalogue::resources::{self, Claim, Ending, Finished, Lease, Take};
+use crate::catalogue::resources::{self, Lease, Take};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::clock::Clock;
 use crate::domain::download::State;
 use crate::domain::id::{AppId, ResourceId};
 use crate::domain::source::Target;
-use crate::domain::time::Timestamp;
 
 /// How often the row is looked at while another process works on it.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How long the lease holds beyond the time that the fetch may take.
-const LEASE_MARGIN: Duration = Duration::from_secs(30);
+/// How long the claim holds without being renewed: a fetch that was killed is not in the way for long.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// Fetches things by hand for one app.
 #[derive(Debug)]
@@ -38,57 +37,75 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Makes sure that `target` is in the catalogue and works on it for at most `patience`.
-    /// Returns its id; where it stands then is in the catalogue.
+    /// Makes sure that `target` is in the catalogue and works on it for at most `patience`, or until
+    /// `shutdown`. Returns its id; where it stands then is in the catalogue.
     ///
     /// # Errors
     /// If the catalogue fails.
     pub async fn fetch(
         &self,
         target: &Target,
-        mut take: Take,
+        take: Take,
         patience: Duration,
+        shutdown: &CancellationToken,
     ) -> Result<ResourceId, CatalogueError> {
-        let deadline = Instant::now() + patience;
         let write = self.catalogue.write()?;
         let id = resources::insert_by_hand(write, &self.app_id, target, self.clock.now()).await?;
-        while let Some((state, next_attempt_at)) = resources::standing(write, id).await? {
-            let anyway = take == Take::Anyway;
-            let now = self.clock.now();
-            let wait = match state {
-                State::Running => LOOK_AGAIN,
-                State::Pending if !anyway => next_attempt_at.map_or(Duration::ZERO, |at| at.since(now)),
-                _ if anyway => Duration::ZERO,
-                _ => break,
-            };
-            if Instant::now() + wait >= deadline {
-                break;
-            }
-            tokio::time::sleep(wait).await;
-            if state != State::Running && self.try_once(id, take, deadline).await? {
-                take = Take::Pending;
-            }
-        }
-        Ok(id)
+        let done = tokio::select! {
+            done = self.work_on(id, take) => done,
+            () = tokio::time::sleep(patience) => Ok(()),
+            () = shutdown.cancelled() => Ok(()),
+        };
+        // Whatever was broken off is anybody's again.
+        resources::reclaim_of(write, &self.owner).await?;
+        done.map(|()| id)
     }
 
-    /// One try, if nobody else has taken the row meanwhile. Returns whether there was one.
-    async fn try_once(&self, id: ResourceId, take: Take, deadline: Instant) -> Result<bool, CatalogueError> {
+    /// Tries until the resource is stored or has ended, waiting as long as its row says.
+    async fn work_on(&self, id: ResourceId, mut take: Take) -> Result<(), CatalogueError> {
+        let write = self.catalogue.write()?;
+        while let Some((state, next_attempt_at)) = resources::standing(write, id).await? {
+            let now = self.clock.now();
+            let wait = match (state, take) {
+                (State::Running, _) | (_, Take::Anyway) => Duration::ZERO,
+                (State::Pending, Take::Pending) => next_attempt_at.map_or(Duration::ZERO, |at| at.since(now)),
+                _ => break,
+            };
+            tokio::time::sleep(wait).await;
+            if self.try_once(id, take).await? {
+                take = Take::Pending;
+            } else {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// One try, if nobody else works on it. Returns whether there was one.
+    async fn try_once(&self, id: ResourceId, take: Take) -> Result<bool, CatalogueError> {
+        let write = self.catalogue.write()?;
         let now = self.clock.now();
-        let until = now.after(deadline.duration_since(Instant::now()) + LEASE_MARGIN);
-        let lease = Lease { owner: &self.owner, until };
-        let Some(claim) = resources::claim_one(self.catalogue.write()?, id, take, lease, now).await? else {
+        let lease = Lease { owner: &self.owner, until: now.after(LEASE) };
+        let Some(claim) = resources::claim_one(write, id, take, lease, now).await? else {
             return Ok(false);
         };
-        let finished = match tokio::time::timeout_at(deadline, self.downloader.run_isolated(claim.clone())).await {
-            Ok(finished) => finished,
-            Err(_) => given_back(&claim, now),
+        let finished = tokio::select! {
+            finished = self.downloader.run_isolated(claim) => finished,
+            error = self.keep_lease() => return Err(error),
         };
         record::write(&self.catalogue, &self.owner, &[finished]).await?;
         Ok(true)
     }
-}
 
-fn given_back(claim: &Claim, now: Timestamp) -> Finished {
-    Finished { id: claim.id, started_at: now, ended_at: now, ending: Ending::Released }
+    /// Renews the lease for as long as it is polled; ends only if that fails.
+    async fn keep_lease(&self) -> CatalogueError {
+        loop {
+            tokio::time::sleep(LEASE / 4).await;
+            let lease = Lease { owner: &self.owner, until: self.clock.now().after(LEASE) };
+            let renewed = async { resources::renew_leases(self.catalogue.write()?, lease).await };
+            if let Err(error) = renewed.await {
+                return error;
+            }
+        }
+    }
 }

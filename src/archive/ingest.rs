@@ -76,10 +76,8 @@ impl Inbox {
             self.queue.send(Delivery { event, written }).await.map_err(|_| NotDurable)?;
             answer.await.map_err(|_| NotDurable)?
         };
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let result = tokio::time::timeout(DURABLE_WITHIN, submitted).await;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        result.map_err(|_| NotDurable)?
+        let _waiting = Waiting::begin(&self.waiting);
+        tokio::time::timeout(DURABLE_WITHIN, submitted).await.map_err(|_| NotDurable)?
     }
 
     /// How many deliveries wait for their answer at this moment.
@@ -92,6 +90,22 @@ impl Inbox {
     #[must_use]
     pub fn arrived(&self) -> Arc<Notify> {
         self.arrived.clone()
+    }
+}
+
+/// Counts one delivery as waiting, also when the request behind it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

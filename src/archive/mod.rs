@@ -4,6 +4,7 @@ pub mod download;
 pub mod expand;
 pub mod fetch;
 pub mod ingest;
+pub mod notice;
 pub mod record;
 pub mod replay;
 pub mod retry;

@@ -46,7 +46,7 @@ async fn run(catalogue: Catalogue, owner: String, mut endings: mpsc::Receiver<(F
     let mut batch = Vec::with_capacity(BATCH);
     while endings.recv_many(&mut batch, BATCH).await > 0 {
         let (finished, written): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-        while let Err(error) = write(&catalogue, &owner, &finished).await {
+        while let Err(error) = write_somehow(&catalogue, &owner, &finished).await {
             tracing::error!(error = %chain(&error), endings = finished.len(), "Cannot record how downloads ended");
             tokio::time::sleep(AFTER_FAILURE).await;
         }
@@ -55,6 +55,24 @@ async fn run(catalogue: Catalogue, owner: String, mut endings: mpsc::Receiver<(F
             let _ = done.send(());
         }
     }
+}
+
+/// Writes a batch; one that the catalogue refuses is written ending by ending, so that the one
+/// that is refused stands alone. Its resource is tried again when its lease is over.
+async fn write_somehow(catalogue: &Catalogue, owner: &str, finished: &[Finished]) -> Result<(), CatalogueError> {
+    match write(catalogue, owner, finished).await {
+        Err(error) if error.is_about_the_rows() => {}
+        other => return other,
+    }
+    for one in finished {
+        match write(catalogue, owner, std::slice::from_ref(one)).await {
+            Err(error) if error.is_about_the_rows() => {
+                tracing::error!(resource.id = %one.id, error = %chain(&error), "The catalogue refuses how a download ended");
+            }
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// Records endings in one commit, once.

@@ -4,5 +4,6 @@
 //! stage (spool file, hashed as it grows) → fsync → link without overwriting → fsync the directory.
 
 pub mod key;
+pub mod space;
 pub mod spool;
 pub mod store;

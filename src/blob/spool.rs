@@ -53,10 +53,11 @@ pub struct Staged {
 }
 
 impl Staging {
-    /// Begins a spool file of this name, over whatever an earlier try left there.
-    pub(super) fn begin(spool: &Path, name: &str, limit_bytes: u64) -> io::Result<Self> {
-        let path = SpoolPath(spool.join(name));
-        let file = File::create(&path.0)?;
+    /// Begins a spool file of its own, whoever else writes to this spool.
+    pub(super) fn begin(spool: &Path, prefix: &str, limit_bytes: u64) -> io::Result<Self> {
+        let path = spool.join(format!("{prefix}-{:016x}", fastrand::u64(..)));
+        let file = File::create_new(&path)?;
+        let path = SpoolPath(path);
         Ok(Self { file, path, hasher: Sha256::new(), head: Vec::new(), size_bytes: 0, limit_bytes })
     }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::key::relative_path;
@@ -15,6 +17,10 @@ use crate::domain::digest::Digest;
 /// How many published files may wait for their directories to be synced. Downloads in flight are
 /// far fewer; a full queue only makes a publisher wait.
 const SYNC_QUEUE: usize = 1024;
+/// How much of a file is read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// How long a spool file may lie: far longer than any download lasts.
+const SPOOL_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A local store. Cloned freely.
 #[derive(Debug, Clone)]
@@ -40,13 +46,11 @@ impl Store {
     /// Starts a thread that syncs directories and ends when the last clone goes.
     ///
     /// # Errors
-    /// If a directory cannot be created or written.
+    /// If a directory cannot be created or written, or the two cannot share a file.
     pub fn open(root: &Path, spool: &Path) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
-        fs::create_dir_all(spool)?;
-        for directory in root.ancestors().take(2).filter(|path| !path.as_os_str().is_empty()) {
-            File::open(directory)?.sync_all()?;
-        }
+        make_directory(root)?;
+        make_directory(spool)?;
+        try_link(root, spool)?;
         let (sync, requests) = mpsc::channel(SYNC_QUEUE);
         let syncer = Syncer { root: root.to_owned(), durable: BTreeSet::new() };
         std::thread::Builder::new().name("store-sync".into()).spawn(move || syncer.run(requests))?;
@@ -54,8 +58,8 @@ impl Store {
         Ok(Self { places: Arc::new(places), sync })
     }
 
-    /// Removes the spool files whose names begin with `prefix`: for a process that knows that
-    /// their writer is dead.
+    /// Removes the spool files whose names begin with `prefix`, because their writer is known to be
+    /// dead, and whatever is older than [`SPOOL_KEPT`], because nobody writes for so long.
     ///
     /// # Errors
     /// If the spool cannot be read.
@@ -63,7 +67,10 @@ impl Store {
         let mut swept = 0;
         for entry in fs::read_dir(&self.places.spool)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(prefix) && entry.file_type()?.is_file() {
+            let metadata = entry.metadata()?;
+            let is_old = metadata.modified()?.elapsed().is_ok_and(|age| age > SPOOL_KEPT);
+            let is_left = entry.file_name().to_string_lossy().starts_with(prefix);
+            if metadata.is_file() && (is_left || is_old) {
                 fs::remove_file(entry.path())?;
                 swept += 1;
             }
@@ -71,13 +78,13 @@ impl Store {
         Ok(swept)
     }
 
-    /// Begins to receive a file. `name` is the program's own (an id), never a user's; at most
-    /// `limit_bytes` are taken.
+    /// Begins to receive a file. `prefix` names its writer in the spool, never a user's words; at
+    /// most `limit_bytes` are taken.
     ///
     /// # Errors
     /// If the spool file cannot be created.
-    pub fn stage(&self, name: &str, limit_bytes: u64) -> io::Result<Staging> {
-        Staging::begin(&self.places.spool, name, limit_bytes)
+    pub fn stage(&self, prefix: &str, limit_bytes: u64) -> io::Result<Staging> {
+        Staging::begin(&self.places.spool, prefix, limit_bytes)
     }
 
     /// Makes a received file durable and visible under its digest. When this returns, a power cut
@@ -109,15 +116,6 @@ impl Store {
         self.places.root.join(relative_path(digest))
     }
 
-    /// Free bytes on the store's file system, as far as this user may use them.
-    ///
-    /// # Errors
-    /// If the file system does not say.
-    pub fn free_bytes(&self) -> io::Result<u64> {
-        let statistics = rustix::fs::statvfs(&self.places.root)?;
-        Ok(statistics.f_bavail.saturating_mul(statistics.f_frsize))
-    }
-
     /// Whether a file can be created in the spool.
     ///
     /// # Errors
@@ -138,14 +136,56 @@ fn link(root: &Path, staged: &Staged) -> io::Result<()> {
     }
 }
 
-/// What lies under the digest already has been synced when it was put there. A length that does
-/// not fit shows that something damaged it since; then the good bytes take its place.
+/// What lies under the digest already is kept if it is what it should be. If something damaged it
+/// since it was put there, the good bytes take its place.
 fn replace_if_damaged(staged: &Staged, target: &Path) -> io::Result<()> {
-    if fs::metadata(target)?.len() == staged.size_bytes {
+    if fs::metadata(target)?.len() == staged.size_bytes && digest_of(target)? == staged.digest {
         return Ok(());
     }
     tracing::error!(blob.path = %target.display(), "Replaced a damaged blob");
     fs::rename(&staged.path.0, target)
+}
+
+fn digest_of(path: &Path) -> io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; READ_BYTES];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(Digest::from(<[u8; 32]>::from(hasher.finalize()))),
+            count => hasher.update(chunk.get(..count).unwrap_or_default()),
+        }
+    }
+}
+
+/// Creates a directory with everything above it, and makes their entries durable.
+///
+/// # Errors
+/// If it cannot be created or synced.
+pub fn make_directory(path: &Path) -> io::Result<()> {
+    let missing: Vec<PathBuf> =
+        path.ancestors().take_while(|ancestor| !ancestor.exists()).map(Path::to_owned).collect();
+    fs::create_dir_all(path)?;
+    for created in missing {
+        if let Some(parent) = created.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent)?.sync_all()?;
+        }
+    }
+    File::open(path)?.sync_all()
+}
+
+/// Publishing is a link from the spool into the store: whether that works is better known before
+/// the first download than after it.
+fn try_link(root: &Path, spool: &Path) -> io::Result<()> {
+    let probe = tempfile::NamedTempFile::new_in(spool)?;
+    let target = root.join(format!(".link-{:016x}", fastrand::u64(..)));
+    fs::hard_link(probe.path(), &target).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("files in {} cannot be linked into {}: {error}", spool.display(), root.display()),
+        )
+    })?;
+    fs::remove_file(target)
 }
 
 /// Syncs directories, each once for everything that waits.

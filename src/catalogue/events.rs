@@ -1,10 +1,15 @@
 //! The inbox: deliveries as they came, and what became of them.
 
+use futures_util::{Stream, TryStreamExt};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
 use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, EventRowId};
 use crate::domain::time::Timestamp;
+
+/// How much of waiting payloads is taken into memory at once.
+const MAX_WAITING_BYTES: usize = 8 << 20;
 
 /// A delivery that is about to be written down.
 #[derive(Debug, Clone)]
@@ -78,20 +83,32 @@ pub async fn append(write: &SqlitePool, events: &[NewEvent]) -> Result<(), Catal
     Ok(())
 }
 
-/// The next deliveries to expand, at most `limit`: those to be replayed, else the new ones in
-/// order of arrival.
+/// A delivery that cannot be taken out of the catalogue, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedEvent {
+    /// Its row.
+    pub id: EventRowId,
+    /// What is wrong with it.
+    pub error: String,
+}
+
+/// The next deliveries to expand, at most `limit` rows and about [`MAX_WAITING_BYTES`]: those to be
+/// replayed, else the new ones in order of arrival.
 ///
 /// # Errors
-/// If SQLite fails or a row is damaged.
-pub async fn waiting(read: &SqlitePool, limit: u32) -> Result<Vec<WaitingEvent>, CatalogueError> {
+/// If SQLite fails.
+pub async fn waiting(read: &SqlitePool, limit: u32) -> Result<Vec<Result<WaitingEvent, DamagedEvent>>, CatalogueError> {
+    // Only what was expanded before can be replayed: the cursor must not jump over new deliveries.
     let replayed = sqlx::query(
         "SELECT event_row_id, app_id, received_at, payload
          FROM events
-         WHERE event_row_id IN (SELECT event_row_id FROM event_outcomes WHERE result = 'pending' LIMIT ?)",
+         WHERE event_row_id IN (SELECT event_row_id FROM event_outcomes WHERE result = 'pending')
+             AND event_row_id <= (SELECT expanded_through FROM inbox_cursor)
+         LIMIT ?",
     );
-    let rows = replayed.bind(limit).fetch_all(read).await?;
-    if !rows.is_empty() {
-        return rows.iter().map(read_waiting).collect();
+    let replayed = take(replayed.bind(limit).fetch(read)).await?;
+    if !replayed.is_empty() {
+        return Ok(replayed);
     }
     let new = sqlx::query(
         "SELECT event_row_id, app_id, received_at, payload
@@ -100,22 +117,31 @@ pub async fn waiting(read: &SqlitePool, limit: u32) -> Result<Vec<WaitingEvent>,
          ORDER BY event_row_id
          LIMIT ?",
     );
-    let rows = new.bind(limit).fetch_all(read).await?;
-    rows.iter().map(read_waiting).collect()
+    take(new.bind(limit).fetch(read)).await
 }
 
-fn read_waiting(row: &sqlx::sqlite::SqliteRow) -> Result<WaitingEvent, CatalogueError> {
-    let id: i64 = row.try_get("event_row_id")?;
-    let bad = |column, message: String| CatalogueError::BadValue { table: "events", column, row: id, message };
-    let app_id: String = row.try_get("app_id")?;
-    let received_at: i64 = row.try_get("received_at")?;
-    Ok(WaitingEvent {
-        id: EventRowId(id),
-        app_id: app_id.parse().map_err(|error| bad("app_id", format!("{error}")))?,
-        received_at: Timestamp::from_unix_ms(received_at)
-            .ok_or_else(|| bad("received_at", format!("{received_at} is no time")))?,
-        payload: row.try_get("payload")?,
-    })
+async fn take(
+    mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
+) -> Result<Vec<Result<WaitingEvent, DamagedEvent>>, CatalogueError> {
+    let (mut taken, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.try_next().await? {
+        let event = read_waiting(&row)?;
+        bytes += event.as_ref().map_or(0, |event| event.payload.len());
+        taken.push(event);
+        if bytes >= MAX_WAITING_BYTES {
+            break;
+        }
+    }
+    Ok(taken)
+}
+
+fn read_waiting(row: &SqliteRow) -> Result<Result<WaitingEvent, DamagedEvent>, CatalogueError> {
+    let id = EventRowId(row.try_get("event_row_id")?);
+    let (app_id, received_at): (String, i64) = (row.try_get("app_id")?, row.try_get("received_at")?);
+    let (Ok(app_id), Some(received_at)) = (app_id.parse(), Timestamp::from_unix_ms(received_at)) else {
+        return Ok(Err(DamagedEvent { id, error: "its row in the inbox is damaged".to_owned() }));
+    };
+    Ok(Ok(WaitingEvent { id, app_id, received_at, payload: row.try_get("payload")? }))
 }
 
 /// Records that these deliveries were expanded with these outcomes (none: expanded as usual), and

@@ -12,6 +12,7 @@ pub mod resources;
 pub mod retry;
 pub mod statistics;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -102,22 +103,22 @@ impl CatalogueError {
     /// Whether the same request may succeed in a moment: others hold the connections or the lock.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        match self {
-            Self::Sqlite(sqlx::Error::PoolTimedOut) => true,
-            // The low byte is SQLite's primary result code; 5 is SQLITE_BUSY.
-            Self::Sqlite(sqlx::Error::Database(error)) => {
-                error.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
-            }
-            _ => false,
-        }
+        // SQLITE_BUSY.
+        matches!(self, Self::Sqlite(sqlx::Error::PoolTimedOut)) || self.primary_code() == Some(5)
+    }
+
+    /// SQLite's primary result code: the low byte of the extended one.
+    fn primary_code(&self) -> Option<u32> {
+        let Self::Sqlite(sqlx::Error::Database(error)) = self else { return None };
+        Some(error.code()?.parse::<u32>().ok()? & 0xff)
     }
 
     /// Whether the rows were refused (by a constraint), as opposed to the catalogue failing
     /// altogether: then other rows may still go in.
     #[must_use]
     pub fn is_about_the_rows(&self) -> bool {
-        let Self::Sqlite(sqlx::Error::Database(error)) = self else { return false };
-        error.kind() != sqlx::error::ErrorKind::Other
+        // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH.
+        self.primary_code().is_some_and(|code| matches!(code, 18..=20))
     }
 }
 
@@ -146,7 +147,7 @@ impl Catalogue {
     /// # Errors
     /// If it cannot be opened or created, or is newer than this program.
     pub async fn open(path: &Path) -> Result<Self, CatalogueError> {
-        let options = connect_options(path).create_if_missing(true);
+        let options = connect_options(path).journal_mode(SqliteJournalMode::Wal).create_if_missing(true);
         let write = SqlitePoolOptions::new()
             .max_connections(1)
             .min_connections(1)
@@ -154,7 +155,10 @@ impl Catalogue {
             .max_lifetime(None)
             .connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB))
             .await?;
-        migrate(&write, path).await?;
+        {
+            let _turn = migration_turn(path).await?;
+            migrate(&write, path).await?;
+        }
         let read = read_pool(options.create_if_missing(false)).await?;
         Ok(Self { read, write: Some(write) })
     }
@@ -215,19 +219,28 @@ impl Catalogue {
 fn connect_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-        .optimize_on_close(true, 400)
         .disable_statement_logging()
 }
 
 async fn read_pool(options: SqliteConnectOptions) -> Result<SqlitePool, CatalogueError> {
-    let options =
-        options.pragma("query_only", "1").pragma("cache_size", READER_CACHE_KIB).optimize_on_close(false, None);
+    let options = options.pragma("query_only", "1").pragma("cache_size", READER_CACHE_KIB);
     Ok(SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await?)
+}
+
+/// A lock on the directory, so that two processes that meet a new catalogue migrate it in turn;
+/// the migrator has none for SQLite.
+async fn migration_turn(path: &Path) -> Result<File, CatalogueError> {
+    let directory = path.parent().unwrap_or(path).to_owned();
+    let locked = tokio::task::spawn_blocking(move || {
+        let directory = File::open(directory)?;
+        directory.lock().map(|()| directory)
+    });
+    let file = locked.await.map_err(|_| CatalogueError::Interrupted)?;
+    file.map_err(|error| CatalogueError::Sqlite(sqlx::Error::Io(error)))
 }
 
 async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), CatalogueError> {

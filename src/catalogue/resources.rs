@@ -3,6 +3,8 @@
 //! pending → (claim) running → (record) stored, pending, blocked, gone or impossible.
 //! Reading for people is next door, in `listing`.
 
+use std::collections::HashSet;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
@@ -18,6 +20,8 @@ use crate::domain::time::Timestamp;
 
 /// Resources in one INSERT: well below SQLite's limit of bound values.
 const INSERT_ROWS: usize = 500;
+/// The share of a claim that goes to what failed before, while there is new work as well.
+const SHARE_OF_FAILED: f64 = 0.25;
 /// How many tries are kept for a resource; older ones go.
 const TRIES_KEPT: u32 = 50;
 
@@ -168,6 +172,10 @@ impl Identity {
     }
 }
 
+/// The state of a claimed resource whose claim ends without a result: a stored one that was to be
+/// fetched again still has its bytes.
+const UNCLAIMED_STATE: &str = "iif(stored_at IS NOT NULL AND reason_code IS NULL, 'stored', 'pending')";
+
 /// Who works on a claimed resource and until when. After that it is anybody's again.
 #[derive(Debug, Clone, Copy)]
 pub struct Lease<'a> {
@@ -190,6 +198,8 @@ pub struct Claim {
     pub file_name: Option<String>,
     /// Failures in a row before this try.
     pub failures: u32,
+    /// The reason of the last failure, and how many in a row had it.
+    pub failed_alike: Option<(ReasonCode, u32)>,
     /// Rate limits met in a row before this try.
     pub rate_waits: u32,
     /// When the first of these failures was.
@@ -197,33 +207,37 @@ pub struct Claim {
 }
 
 const CLAIMED_COLUMNS: &str = "RETURNING resource_row_id, app_id, source, owner, download_message_id, type, key, role, \
-     file_name, failures, rate_waits, failing_since";
+     file_name, failures, failures_alike, reason_code, rate_waits, failing_since";
 
-/// Claims what is due for an app: new messages before old ones, then what waited for another try.
+/// Claims what is due for an app: new messages before old ones, and what failed before after both,
+/// but for a share of a quarter, so that a steady stream of new messages does not starve it.
+/// `chance` is a number from 0 to 1.
 ///
 /// # Errors
-/// If SQLite fails or a row is damaged.
+/// If SQLite fails.
 pub async fn claim(
     write: &SqlitePool,
     app_id: &AppId,
     lease: Lease<'_>,
     now: Timestamp,
     limit: u32,
+    chance: f64,
 ) -> Result<Vec<Claim>, CatalogueError> {
+    let again = (f64::from(limit) * SHARE_OF_FAILED + chance).floor();
     let sql = format!(
         "UPDATE resources
          SET state = 'running', lease_owner = ?1, lease_until = ?2, next_attempt_at = NULL
          WHERE resource_row_id IN (
              SELECT resource_row_id FROM (
                  SELECT * FROM (
-                     SELECT resource_row_id, 0 AS turn FROM resources
+                     SELECT resource_row_id, 1 AS turn FROM resources
                      WHERE state = 'pending' AND next_attempt_at IS NULL AND app_id = ?3
                      ORDER BY listed_at DESC
                      LIMIT ?5
                  )
                  UNION ALL
-                 SELECT * FROM (
-                     SELECT resource_row_id, 1 AS turn FROM resources
+                 SELECT resource_row_id, CASE WHEN place <= ?6 THEN 0 ELSE 2 END AS turn FROM (
+                     SELECT resource_row_id, ROW_NUMBER() OVER (ORDER BY next_attempt_at) AS place FROM resources
                      WHERE state = 'pending' AND next_attempt_at IS NOT NULL AND app_id = ?3 AND next_attempt_at <= ?4
                      ORDER BY next_attempt_at
                      LIMIT ?5
@@ -240,14 +254,34 @@ pub async fn claim(
         .bind(app_id.as_str())
         .bind(now.unix_ms())
         .bind(limit)
+        .bind(again)
         .fetch_all(write)
         .await?;
-    Ok(rows.iter().filter_map(|row| read_claim(row).inspect_err(complain).ok()).collect())
+    let mut claims = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match read_claim(row) {
+            Ok(claim) => claims.push(claim),
+            Err(error) => give_up(write, row.try_get("resource_row_id")?, &error).await?,
+        }
+    }
+    Ok(claims)
 }
 
-/// A damaged row is left claimed: its lease brings it back, and the others go on.
-fn complain(error: &CatalogueError) {
-    tracing::error!(error = %chain(error), "Cannot work on a resource");
+/// Ends a claimed resource whose row is damaged: nothing could be asked for, and the others go on.
+async fn give_up(write: &SqlitePool, row: i64, error: &CatalogueError) -> Result<(), CatalogueError> {
+    tracing::error!(resource.row = row, error = %chain(error), "Gave up a resource whose row is damaged");
+    sqlx::query(
+        "UPDATE resources
+         SET state = ?, reason_code = ?, upstream_msg = ?, lease_owner = NULL, lease_until = NULL
+         WHERE resource_row_id = ?",
+    )
+    .bind(ReasonCode::KeyUnusable.state().as_str())
+    .bind(ReasonCode::KeyUnusable.as_str())
+    .bind(chain(error))
+    .bind(row)
+    .execute(write)
+    .await?;
+    Ok(())
 }
 
 /// Which resources a claim by id takes.
@@ -259,7 +293,7 @@ pub enum Take {
     Anyway,
 }
 
-/// Claims one resource, unless somebody is working on it.
+/// Claims one resource, unless somebody is working on it. One that had ended begins anew.
 ///
 /// # Errors
 /// If SQLite fails or the row is damaged.
@@ -272,7 +306,9 @@ pub async fn claim_one(
 ) -> Result<Option<Claim>, CatalogueError> {
     let sql = format!(
         "UPDATE resources
-         SET state = 'running', lease_owner = ?1, lease_until = ?2, next_attempt_at = NULL
+         SET state = 'running', lease_owner = ?1, lease_until = ?2, next_attempt_at = NULL,
+             failures = iif(?5, 0, failures), failures_alike = iif(?5, 0, failures_alike),
+             failing_since = iif(?5, NULL, failing_since)
          WHERE resource_row_id = ?3 AND CASE state WHEN 'running' THEN lease_until < ?4 WHEN 'pending' THEN TRUE ELSE ?5 END
          {CLAIMED_COLUMNS}"
     );
@@ -312,12 +348,17 @@ fn read_claim(row: &SqliteRow) -> Result<Claim, CatalogueError> {
     let bad = |column, message: String| CatalogueError::BadValue { table: "resources", column, row: id, message };
     let app_id: String = row.try_get("app_id")?;
     let failing_since: Option<i64> = row.try_get("failing_since")?;
+    let reason: Option<String> = row.try_get("reason_code")?;
+    let reason = reason.map(|reason| reason.parse::<ReasonCode>()).transpose();
+    let reason = reason.map_err(|error| bad("reason_code", format!("{error}")))?;
+    let alike: u32 = row.try_get("failures_alike")?;
     Ok(Claim {
         id: ResourceId(id),
         app_id: app_id.parse().map_err(|error| bad("app_id", format!("{error}")))?,
         target: read_target(row, id)?,
         file_name: row.try_get("file_name")?,
         failures: row.try_get("failures")?,
+        failed_alike: reason.map(|reason| (reason, alike)),
         rate_waits: row.try_get("rate_waits")?,
         failing_since: failing_since.and_then(Timestamp::from_unix_ms),
     })
@@ -438,6 +479,15 @@ impl Ending {
         }
     }
 
+    /// The result as histories and counters name it: the state, or `retry`.
+    #[must_use]
+    pub fn result(&self) -> &'static str {
+        match self.state() {
+            State::Pending => "retry",
+            state => state.as_str(),
+        }
+    }
+
     fn reason(&self) -> Option<ReasonCode> {
         match self {
             Self::Stored { .. } | Self::Released => None,
@@ -474,8 +524,9 @@ pub async fn record(transaction: &mut Transaction, owner: &str, finished: &[Fini
     if ended.is_empty() {
         return Ok(());
     }
+    let ours = update_ended(transaction, owner, &ended).await?;
+    let ended: Vec<&Finished> = ended.into_iter().filter(|finished| ours.contains(&finished.id)).collect();
     insert_blobs(transaction, &ended).await?;
-    update_ended(transaction, owner, &ended).await?;
     insert_tries(transaction, &ended).await
 }
 
@@ -483,10 +534,10 @@ async fn release(transaction: &mut Transaction, owner: &str, released: &[&Finish
     if released.is_empty() {
         return Ok(());
     }
-    let mut update = QueryBuilder::<Sqlite>::new(
-        "UPDATE resources SET state = 'pending', lease_owner = NULL, lease_until = NULL
-         WHERE state = 'running' AND lease_owner = ",
-    );
+    let mut update = QueryBuilder::<Sqlite>::new("UPDATE resources SET state = ");
+    update
+        .push(UNCLAIMED_STATE)
+        .push(", lease_owner = NULL, lease_until = NULL WHERE state = 'running' AND lease_owner = ");
     update.push_bind(owner).push(" AND resource_row_id IN (");
     let mut ids = update.separated(", ");
     for finished in released {
@@ -520,7 +571,12 @@ async fn insert_blobs(transaction: &mut Transaction, ended: &[&Finished]) -> Res
     Ok(())
 }
 
-async fn update_ended(transaction: &mut Transaction, owner: &str, ended: &[&Finished]) -> Result<(), CatalogueError> {
+/// Returns the resources whose claim still held.
+async fn update_ended(
+    transaction: &mut Transaction,
+    owner: &str,
+    ended: &[&Finished],
+) -> Result<HashSet<ResourceId>, CatalogueError> {
     let mut update = QueryBuilder::<Sqlite>::new(
         "WITH ended (id, state, reason_code, http_status, code, msg, log_id, next_attempt_at, ended_at,
              sha256, size_bytes, mime, file_name) AS (",
@@ -546,42 +602,56 @@ async fn update_ended(transaction: &mut Transaction, owner: &str, ended: &[&Fini
         row.push_bind(digest).push_bind(size).push_bind(kind).push_bind(name);
     });
     update.push(
-        ") UPDATE resources SET
-             state = ended.state,
-             reason_code = ended.reason_code,
-             upstream_http_status = ended.http_status,
-             upstream_code = ended.code,
-             upstream_msg = ended.msg,
-             upstream_log_id = ended.log_id,
-             next_attempt_at = ended.next_attempt_at,
+        "), told AS (
+             SELECT ended.*, (
+                 r.stored_at IS NOT NULL AND r.reason_code IS NULL AND ended.state <> 'stored'
+             ) AS has_bytes
+             FROM ended JOIN resources AS r ON r.resource_row_id = ended.id
+         )
+         UPDATE resources SET
+             state = iif(told.has_bytes, 'stored', told.state),
+             reason_code = iif(told.has_bytes, NULL, told.reason_code),
+             upstream_http_status = iif(told.has_bytes, NULL, told.http_status),
+             upstream_code = iif(told.has_bytes, NULL, told.code),
+             upstream_msg = iif(told.has_bytes, NULL, told.msg),
+             upstream_log_id = iif(told.has_bytes, NULL, told.log_id),
+             next_attempt_at = iif(told.has_bytes, NULL, told.next_attempt_at),
              lease_owner = NULL,
              lease_until = NULL,
-             attempts = attempts + (ended.reason_code IS NOT 'rate_limited'),
+             attempts = attempts + (told.reason_code IS NOT 'rate_limited'),
              failures = CASE
-                 WHEN ended.reason_code IS NULL THEN 0
-                 WHEN ended.reason_code = 'rate_limited' THEN failures
+                 WHEN told.reason_code IS NULL THEN 0
+                 WHEN told.reason_code = 'rate_limited' THEN failures
                  ELSE failures + 1
              END,
-             rate_waits = CASE WHEN ended.reason_code IS 'rate_limited' THEN rate_waits + 1 ELSE 0 END,
-             failing_since = CASE
-                 WHEN ended.reason_code IS NULL THEN NULL
-                 WHEN ended.reason_code = 'rate_limited' THEN failing_since
-                 ELSE COALESCE(failing_since, ended.ended_at)
+             failures_alike = CASE
+                 WHEN told.reason_code IS NULL THEN 0
+                 WHEN told.reason_code IS resources.reason_code THEN failures_alike + 1
+                 ELSE 1
              END,
-             sha256 = COALESCE(ended.sha256, resources.sha256),
-             size_bytes = COALESCE(ended.size_bytes, resources.size_bytes),
-             mime = COALESCE(ended.mime, resources.mime),
-             file_name = COALESCE(resources.file_name, ended.file_name),
-             stored_at = CASE WHEN ended.state = 'stored' THEN ended.ended_at ELSE stored_at END
-         FROM ended
-         WHERE resources.resource_row_id = ended.id AND resources.state = 'running' AND resources.lease_owner = ",
+             rate_waits = CASE WHEN told.reason_code IS 'rate_limited' THEN rate_waits + 1 ELSE 0 END,
+             failing_since = CASE
+                 WHEN told.reason_code IS NULL THEN NULL
+                 WHEN told.reason_code = 'rate_limited' THEN failing_since
+                 ELSE COALESCE(failing_since, told.ended_at)
+             END,
+             sha256 = COALESCE(told.sha256, resources.sha256),
+             size_bytes = COALESCE(told.size_bytes, resources.size_bytes),
+             mime = COALESCE(told.mime, resources.mime),
+             file_name = COALESCE(resources.file_name, told.file_name),
+             stored_at = CASE WHEN told.state = 'stored' THEN told.ended_at ELSE stored_at END
+         FROM told
+         WHERE resources.resource_row_id = told.id AND resources.state = 'running' AND resources.lease_owner = ",
     );
-    update.push_bind(owner);
-    update.build().persistent(false).execute(transaction.connection()).await?;
-    Ok(())
+    update.push_bind(owner).push(" RETURNING resource_row_id");
+    let rows = update.build().persistent(false).fetch_all(transaction.connection()).await?;
+    rows.iter().map(|row| Ok(ResourceId(row.try_get("resource_row_id")?))).collect()
 }
 
 async fn insert_tries(transaction: &mut Transaction, ended: &[&Finished]) -> Result<(), CatalogueError> {
+    if ended.is_empty() {
+        return Ok(());
+    }
     let mut insert = QueryBuilder::<Sqlite>::new(
         "INSERT INTO tries (resource_row_id, started_at, ended_at, result, reason_code,
              upstream_http_status, upstream_code, upstream_msg, upstream_log_id) ",
@@ -591,7 +661,7 @@ async fn insert_tries(transaction: &mut Transaction, ended: &[&Finished]) -> Res
         row.push_bind(finished.id.0)
             .push_bind(finished.started_at.unix_ms())
             .push_bind(finished.ended_at.unix_ms())
-            .push_bind(finished.ending.state().as_str())
+            .push_bind(finished.ending.result())
             .push_bind(finished.ending.reason().map(ReasonCode::as_str))
             .push_bind(upstream.and_then(|upstream| upstream.http_status))
             .push_bind(upstream.and_then(|upstream| upstream.code))
@@ -637,14 +707,12 @@ pub async fn renew_leases(write: &SqlitePool, lease: Lease<'_>) -> Result<(), Ca
 /// # Errors
 /// If SQLite fails.
 pub async fn reclaim_expired(write: &SqlitePool, now: Timestamp) -> Result<u64, CatalogueError> {
-    let done = sqlx::query(
-        "UPDATE resources SET state = 'pending', lease_owner = NULL, lease_until = NULL
-         WHERE state = 'running' AND lease_until < ?",
-    )
-    .bind(now.unix_ms())
-    .execute(write)
-    .await?;
-    Ok(done.rows_affected())
+    let mut update = QueryBuilder::<Sqlite>::new("UPDATE resources SET state = ");
+    update
+        .push(UNCLAIMED_STATE)
+        .push(", lease_owner = NULL, lease_until = NULL WHERE state = 'running' AND lease_until < ");
+    update.push_bind(now.unix_ms());
+    Ok(update.build().execute(write).await?.rows_affected())
 }
 
 /// Puts back everything that an owner has claimed: for a process that knows that this owner is
@@ -653,25 +721,25 @@ pub async fn reclaim_expired(write: &SqlitePool, now: Timestamp) -> Result<u64, 
 /// # Errors
 /// If SQLite fails.
 pub async fn reclaim_of(write: &SqlitePool, owner: &str) -> Result<u64, CatalogueError> {
-    let done = sqlx::query(
-        "UPDATE resources SET state = 'pending', lease_owner = NULL, lease_until = NULL
-         WHERE state = 'running' AND lease_owner = ?",
-    )
-    .bind(owner)
-    .execute(write)
-    .await?;
-    Ok(done.rows_affected())
+    let mut update = QueryBuilder::<Sqlite>::new("UPDATE resources SET state = ");
+    update
+        .push(UNCLAIMED_STATE)
+        .push(", lease_owner = NULL, lease_until = NULL WHERE state = 'running' AND lease_owner = ");
+    update.push_bind(owner);
+    Ok(update.build().execute(write).await?.rows_affected())
 }
 
 /// Makes every blocked resource due whose cause lies in the configuration: a new start is worth
-/// one try. Returns how many there were.
+/// one try. Returns how many there were. (That a blocked one is not stored is said to SQLite in
+/// so many words, because its index covers what is not stored.)
 ///
 /// # Errors
 /// If SQLite fails.
 pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueError> {
     let mut update = QueryBuilder::<Sqlite>::new(
-        "UPDATE resources SET state = 'pending', next_attempt_at = NULL, failures = 0, failing_since = NULL
-         WHERE state = 'blocked' AND reason_code IN (",
+        "UPDATE resources
+         SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
+         WHERE state = 'blocked' AND state <> 'stored' AND reason_code IN (",
     );
     let mut reasons = update.separated(", ");
     for reason in ReasonCode::ALL.iter().filter(|reason| reason.lies_in_configuration()) {

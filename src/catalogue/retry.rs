@@ -21,7 +21,7 @@ const RETRYABLE: &str = "(
 
 /// Makes these resources due; the reason of the last failure stays until the next try has ended.
 const REQUEUE: &str = "UPDATE resources AS r
-SET state = 'pending', next_attempt_at = NULL, failures = 0, failing_since = NULL
+SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
 WHERE r.resource_row_id IN (SELECT value FROM json_each(";
 
 /// Makes the resources with these ids due, as far as they may be moved. Returns how many were.

@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use super::output::{Format, FormatOption, Printer, forgive_closed_pipe, stdout};
-use super::{Exit, Outcome, serve};
+use super::{Exit, Outcome, serve, signals};
 use crate::archive::download::Downloader;
 use crate::archive::fetch::Fetcher;
+use crate::blob::space::Space;
 use crate::blob::store::Store;
 use crate::catalogue::listing::resource::{Resource, find};
 use crate::catalogue::resources::Take;
@@ -84,7 +85,8 @@ pub async fn run(options: Options, fetching: Fetching) -> Outcome {
     let app = choose_app(&fetching.apps, options.app.as_ref())?;
     let fetcher = open(&fetching, app).await?;
     let take = if options.force { Take::Anyway } else { Take::Pending };
-    let id = fetcher.fetch(&options.source.target(), take, options.timeout).await?;
+    let shutdown = signals::shutdown()?;
+    let id = fetcher.fetch(&options.source.target(), take, options.timeout, &shutdown).await?;
     let found =
         find(&fetcher.catalogue, id).await?.context("the resource is hidden, because its message was recalled")?;
     fetcher.catalogue.close().await;
@@ -130,6 +132,8 @@ async fn open(fetching: &Fetching, app: &PlatformAccess) -> anyhow::Result<Fetch
         .with_context(|| format!("cannot open the store {}", settings.data.store.display()))?;
     let client = Client::new(serve::client_settings(app, settings), metrics.clone())?;
     let owner = format!("fetch-{}-{:08x}", process::id(), fastrand::u32(..));
-    let downloader = Downloader::new(client, store, serve::limits(settings), clock.clone(), metrics, &owner);
+    let space = Space::new(&[&settings.data.directory, &settings.data.store], settings.min_free_bytes);
+    let kept = (store, space);
+    let downloader = Downloader::new(client, kept, serve::limits(settings), clock.clone(), metrics, &owner);
     Ok(Fetcher { catalogue, downloader, app_id: app.app_id.clone(), clock, owner })
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use reqwest::StatusCode;
+use reqwest::redirect::Policy;
 use url::Url;
 
 use super::{Exit, Outcome};
@@ -38,10 +40,14 @@ pub async fn run(options: Options, settings: Option<&Settings>) -> Outcome {
         (None, None) => anyhow::bail!("neither --url nor LARKIVE_LISTEN says where to look"),
     };
     let url = base.join("/healthz").context("the address makes no URL")?;
-    let client =
-        reqwest::Client::builder().timeout(ANSWER_WITHIN).no_proxy().build().context("cannot set up the probe")?;
+    let client = reqwest::Client::builder()
+        .timeout(ANSWER_WITHIN)
+        .redirect(Policy::none())
+        .no_proxy()
+        .build()
+        .context("cannot set up the probe")?;
     match client.get(url.clone()).send().await {
-        Ok(answer) if answer.status().is_success() => Ok(Exit::Done),
+        Ok(answer) if answer.status() == StatusCode::OK => Ok(Exit::Done),
         Ok(answer) => {
             eprintln!("larkive: {url} answered {}", answer.status());
             Ok(Exit::Problems)

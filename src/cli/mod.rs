@@ -131,6 +131,8 @@ fn start(words: Words) -> Outcome {
         .thread_stack_size(STACK_BYTES)
         .build()
         .context("cannot start the runtime")?;
+    // Whoever speaks TLS in this process does it with this provider. Fails only if there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // Until a command knows better: what the environment alone says.
     let logging = Logging::of_environment(&sources);
     runtime.block_on(dispatch(words.command, &sources, logging))

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
+use crate::blob::space::Space;
 use crate::blob::store::Store;
 use crate::catalogue::{Catalogue, CatalogueError, events, statistics};
 use crate::clock::Clock;
@@ -25,7 +26,7 @@ pub struct Vitals {
     store: Store,
     metrics: Metrics,
     clock: Clock,
-    min_free_bytes: u64,
+    space: Space,
     started: Instant,
 }
 
@@ -50,8 +51,8 @@ type Checks = BTreeMap<&'static str, Check>;
 impl Vitals {
     /// Checks for this catalogue and store.
     #[must_use]
-    pub fn new(catalogue: Catalogue, store: Store, metrics: Metrics, clock: Clock, min_free_bytes: u64) -> Self {
-        Self { catalogue, store, metrics, clock, min_free_bytes, started: Instant::now() }
+    pub fn new(catalogue: Catalogue, store: Store, metrics: Metrics, clock: Clock, space: Space) -> Self {
+        Self { catalogue, store, metrics, clock, space, started: Instant::now() }
     }
 
     async fn catalogue_check(&self) -> Check {
@@ -73,9 +74,9 @@ impl Vitals {
     }
 
     fn space_check(&self) -> Check {
-        match self.store.free_bytes() {
-            Ok(free) if free < self.min_free_bytes => {
-                Check::failed(format!("{free} bytes free, downloads pause below {}", self.min_free_bytes))
+        match self.space.free_bytes() {
+            Ok(free) if free < self.space.reserve_bytes() => {
+                Check::failed(format!("{free} bytes free, downloads pause below {}", self.space.reserve_bytes()))
             }
             Ok(free) => Check::passed(format!("{free} bytes free")),
             Err(error) => Check::failed(error.to_string()),
@@ -105,7 +106,7 @@ impl Vitals {
         if let Some(last_event_at) = statistics.last_event_at {
             self.metrics.last_event_timestamp_seconds.set(last_event_at.unix_ms() as f64 / 1000.0);
         }
-        if let Ok(free) = self.store.free_bytes() {
+        if let Ok(free) = self.space.free_bytes() {
             self.metrics.store_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
         }
         Ok(())

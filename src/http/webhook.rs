@@ -67,6 +67,14 @@ enum TurnedAway {
 }
 
 impl TurnedAway {
+    /// The `result` label of `larkive_events_total`.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::TooBusy => "failed",
+            Self::TooLarge | Self::TooSlow | Self::WrongType | Self::Broken => "malformed",
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -109,7 +117,10 @@ async fn deliver(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, payload: 
             Ok(inbound) => take(gate, inbound).await,
             Err(rejected) => reject(gate, apps, rejected),
         },
-        Err(turned_away) => refuse(gate, turned_away.status(), "malformed"),
+        Err(turned_away) => {
+            tracing::warn!(cause = turned_away.label(), status = %turned_away.status(), "Turned a delivery away");
+            refuse(gate, turned_away.status(), turned_away.label())
+        }
     };
     gate.metrics.webhook_duration_seconds.observe(begun.elapsed().as_secs_f64());
     answer

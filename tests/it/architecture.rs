@@ -46,7 +46,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("reqwest", &["feishu", "sandbox", "cli"]),
     ("sha2", &["feishu", "blob", "sandbox"]),
     ("tempfile", &["blob"]),
-    ("infer", &["blob"]),
+    ("infer", &["blob", "sandbox"]),
     ("actix_web", &["http", "app"]),
     ("prometheus_client", &["metrics"]),
     ("clap", &["cli"]),
@@ -90,7 +90,11 @@ fn imports() -> Vec<Import> {
 fn is_test_module(file: &Path) -> bool {
     let name = file.file_stem().unwrap().to_str().unwrap();
     let parent = file.with_file_name("mod.rs");
-    fs::read_to_string(parent).is_ok_and(|parent| parent.contains(&format!("#[cfg(test)]\nmod {name};")))
+    fs::read_to_string(parent).is_ok_and(|parent| {
+        ["mod", "pub(crate) mod", "pub(super) mod"]
+            .iter()
+            .any(|form| parent.contains(&format!("#[cfg(test)]\n{form} {name};")))
+    })
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
