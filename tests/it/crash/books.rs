@@ -125,7 +125,10 @@ impl Books {
     /// Everything that was promised is there with the right bytes, and there is nothing else.
     fn assert_kept(&self, lines: &[Line]) {
         let kept: BTreeMap<&Id, &Line> = lines.iter().map(|line| (&line.id, line)).collect();
-        assert_eq!(kept.keys().copied().collect::<BTreeSet<_>>(), self.expected.iter().collect());
+        let lost: Vec<_> = self.expected.iter().filter(|id| !kept.contains_key(id)).collect();
+        assert!(lost.is_empty(), "promised, and not there: {lost:?}");
+        let surplus: Vec<_> = kept.keys().filter(|id| !self.expected.contains(id)).collect();
+        assert!(surplus.is_empty(), "there, and never promised: {surplus:?}");
         for (id, line) in &kept {
             let digest = digest_of(&id.1).expect("a key of the stand-in").to_string();
             assert_eq!((line.state.as_str(), line.sha256.as_deref()), ("stored", Some(digest.as_str())), "{id:?}");
