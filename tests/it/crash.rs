@@ -134,11 +134,10 @@ impl Storm {
         let address = serve.address().await;
         let letter = self.slow_file();
         let (message, key) = (letter.message_id.clone(), letter.keys[0].clone());
+        self.books.permit(&message, &letter.keys);
         // The message of every other one arrives as an event as well, before or after.
         if self.dice.bool() {
             self.in_hand.push(letter);
-        } else {
-            self.books.expect(&letter.message_id, &letter.keys);
         }
         let words = ["fetch", "resource", "--message", &message, "--key", &key, "--type", "file", "--timeout", "60s"];
         let mut fetch = Program::start(self.directory.path(), &base_url, &words);

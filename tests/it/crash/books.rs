@@ -31,6 +31,8 @@ pub struct Books {
     data: PathBuf,
     /// What the archive answered for; it must be stored in the end.
     expected: BTreeSet<Id>,
+    /// What may be there although nobody was promised it; if it is, it must be stored as well.
+    permitted: BTreeSet<Id>,
     /// Requests by the time that a resource was first seen as stored: there must never be more.
     stored: HashMap<Id, usize>,
     /// Claims that a kill has cut off. Each may cost one request that no try tells of.
@@ -45,6 +47,7 @@ impl Books {
         Self {
             data: directory.join("data"),
             expected: BTreeSet::new(),
+            permitted: BTreeSet::new(),
             stored: HashMap::new(),
             lost: HashSet::new(),
             complete: HashSet::new(),
@@ -53,7 +56,12 @@ impl Books {
 
     /// Notes that the archive has promised to keep these.
     pub fn expect(&mut self, message_id: &str, keys: &[String]) {
-        self.expected.extend(keys.iter().map(|key| (message_id.to_owned(), key.clone())));
+        self.expected.extend(ids(message_id, keys));
+    }
+
+    /// Notes that the archive was asked for these by somebody who died before there was an answer.
+    pub fn permit(&mut self, message_id: &str, keys: &[String]) {
+        self.permitted.extend(ids(message_id, keys));
     }
 
     /// Checks what must hold after every crash, and remembers what it cost.
@@ -127,8 +135,9 @@ impl Books {
         let kept: BTreeMap<&Id, &Line> = lines.iter().map(|line| (&line.id, line)).collect();
         let lost: Vec<_> = self.expected.iter().filter(|id| !kept.contains_key(id)).collect();
         assert!(lost.is_empty(), "promised, and not there: {lost:?}");
-        let surplus: Vec<_> = kept.keys().filter(|id| !self.expected.contains(id)).collect();
-        assert!(surplus.is_empty(), "there, and never promised: {surplus:?}");
+        let surplus: Vec<_> =
+            kept.keys().filter(|id| !self.expected.contains(id) && !self.permitted.contains(id)).collect();
+        assert!(surplus.is_empty(), "there, and never asked for: {surplus:?}");
         for (id, line) in &kept {
             let digest = digest_of(&id.1).expect("a key of the stand-in").to_string();
             assert_eq!((line.state.as_str(), line.sha256.as_deref()), ("stored", Some(digest.as_str())), "{id:?}");
@@ -189,6 +198,10 @@ impl Books {
             Err(error) => panic!("the catalogue does not open: {error}"),
         }
     }
+}
+
+fn ids(message_id: &str, keys: &[String]) -> impl Iterator<Item = Id> {
+    keys.iter().map(move |key| (message_id.to_owned(), key.clone()))
 }
 
 fn names_in(directory: &Path) -> Vec<String> {
