@@ -37,7 +37,7 @@ pub struct Books {
     stored: HashMap<Id, usize>,
     /// Claims that a kill has cut off. Each may cost one request that no try tells of.
     lost: HashSet<(Id, Lease)>,
-    /// Blobs that were found complete.
+    /// Blobs that are there and were found complete.
     complete: HashSet<PathBuf>,
 }
 
@@ -165,8 +165,10 @@ impl Books {
         }
     }
 
-    /// Reads every blob that was not looked at before: complete under its final name or not there.
+    /// Looks for every blob, and reads those that were not there before: complete under its final
+    /// name or not there.
     fn check_blobs(&mut self) {
+        let known = std::mem::take(&mut self.complete);
         let mut directories = vec![self.data.join("blobs/sha256")];
         while let Some(directory) = directories.pop() {
             // A service that was killed very early has not made it yet.
@@ -175,10 +177,12 @@ impl Books {
                 let path = entry.path();
                 if entry.file_type().unwrap().is_dir() {
                     directories.push(path);
-                } else if !self.complete.contains(&path) {
-                    assert_eq!(path, self.blob_path(&sha256(&fs::read(&path).unwrap())));
-                    self.complete.insert(path);
+                    continue;
                 }
+                if !known.contains(&path) {
+                    assert_eq!(path, self.blob_path(&sha256(&fs::read(&path).unwrap())));
+                }
+                self.complete.insert(path);
             }
         }
     }
