@@ -1,7 +1,7 @@
 //! Names: what chats and people are called is looked up in the background, once in a while.
 //!
-//! It uses budgets of its own, asks for one thing at a time, and no download waits for it. What
-//! goes wrong concerns names only and never a resource.
+//! It uses budgets of its own, asks for one thing at a time, writes seldom, and no download waits for
+//! it. What goes wrong concerns names only and never a resource.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::domain::reason::ReasonCode;
 use crate::domain::time::Timestamp;
 use crate::feishu::answer::Refusal;
 use crate::feishu::client::Client;
-use crate::feishu::names::PEOPLE_PER_CALL;
+use crate::feishu::names::{Named, PEOPLE_PER_CALL};
 
 /// How long a name counts as young. Most chats and people keep theirs for years.
 pub const GOOD_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -38,8 +38,8 @@ const CHATS_PER_ROUND: u32 = 20;
 const PEOPLE_PER_ROUND: u32 = 50;
 /// Pages of one list of members: the people that are looked for are mostly on the first.
 const MEMBER_PAGES: usize = 10;
-/// The pause between rounds: names are in no hurry.
-const BETWEEN_ROUNDS: Duration = Duration::from_millis(500);
+/// The pause before a round: names are in no hurry, and what is new has bytes to fetch first.
+const BEFORE_ROUND: Duration = Duration::from_millis(500);
 /// When to look for names that have grown old.
 const POLL: Duration = Duration::from_secs(60);
 /// The pause after the catalogue failed.
@@ -67,6 +67,14 @@ enum Directory {
     Members,
     /// What people are called.
     People,
+}
+
+/// What became of the question for a chat's name.
+#[derive(Debug)]
+struct ChatAnswer {
+    chat_id: ChatId,
+    asked_at: Timestamp,
+    answer: Result<Option<String>, Concern>,
 }
 
 /// Whom a refusal concerns.
@@ -109,23 +117,19 @@ impl Namer {
 
     /// Works until `shutdown`; `news` is told when there may be somebody new.
     pub async fn run(mut self, mut news: watch::Receiver<()>, shutdown: CancellationToken) {
-        while !shutdown.is_cancelled() {
-            news.borrow_and_update();
-            let pause = match shutdown.run_until_cancelled(self.round()).await {
-                None => return,
-                Some(Ok(())) => POLL,
-                Some(Err(error)) => {
+        let work = async {
+            loop {
+                tokio::time::sleep(BEFORE_ROUND).await;
+                news.borrow_and_update();
+                if let Err(error) = self.round().await {
                     tracing::error!(app.id = %self.app_id, error = %chain(&error), "Cannot record names");
-                    AFTER_FAILURE
+                    tokio::time::sleep(AFTER_FAILURE).await;
                 }
-            };
-            let wait = async {
-                tokio::time::sleep(BETWEEN_ROUNDS).await;
-                // An archive that lets go of the bell is about to end; then `shutdown` tells.
-                let _ = tokio::time::timeout(pause, news.changed()).await;
-            };
-            shutdown.run_until_cancelled(wait).await;
-        }
+                // Without news it is the time that makes names old.
+                let _ = tokio::time::timeout(POLL, news.changed()).await;
+            }
+        };
+        shutdown.run_until_cancelled(work).await;
     }
 
     /// Looks up what is due, as far as a round goes.
@@ -136,23 +140,37 @@ impl Namer {
 
     async fn name_chats(&mut self) -> Result<(), CatalogueError> {
         let due = names::chats_due(self.catalogue.read(), &self.app_id, self.clock.now(), CHATS_PER_ROUND).await?;
+        let mut answers = Vec::new();
         for chat_id in due {
             if self.closed_until(Directory::Chats).is_some() {
                 break;
             }
-            let now = self.clock.now();
-            match self.client.chat_name(&chat_id).await {
+            let asked_at = self.clock.now();
+            let answer = self.client.chat_name(&chat_id).await;
+            let answer = answer.map_err(|refusal| self.weigh(Directory::Chats, &refusal));
+            answers.push(ChatAnswer { chat_id, asked_at, answer });
+        }
+        self.record_chats(&answers).await
+    }
+
+    async fn record_chats(&self, answers: &[ChatAnswer]) -> Result<(), CatalogueError> {
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.catalogue.begin().await?;
+        for ChatAnswer { chat_id, asked_at, answer } in answers {
+            match answer {
                 Ok(name) => {
-                    let chat = (&self.app_id, &chat_id);
-                    names::name_chat(&self.catalogue, chat, name.as_deref(), now, now.after(GOOD_FOR)).await?;
+                    let (chat, due_at) = ((&self.app_id, chat_id), asked_at.after(GOOD_FOR));
+                    names::name_chat(&mut transaction, chat, name.as_deref(), *asked_at, due_at).await?;
                 }
-                Err(refusal) => {
-                    let until = now.after(self.weigh(Directory::Chats, &refusal).rest());
-                    names::postpone_chat(&self.catalogue, &self.app_id, &chat_id, until).await?;
+                Err(concern) => {
+                    let due_at = asked_at.after(concern.rest());
+                    names::postpone_chat(&mut transaction, &self.app_id, chat_id, due_at).await?;
                 }
             }
         }
-        Ok(())
+        transaction.commit().await
     }
 
     /// Names people: first from the lists of members of their chats, which need no permission for
@@ -171,36 +189,43 @@ impl Namer {
         Ok(())
     }
 
-    /// Reads a chat's list of members until everybody who is looked for was found; returns who was.
+    /// Names whoever is on a chat's list of members; returns who of the wanted was.
     async fn name_from_members(
         &mut self,
         chat_id: &ChatId,
         mut wanted: HashSet<OpenId>,
     ) -> Result<HashSet<OpenId>, CatalogueError> {
-        let mut found = HashSet::new();
         let now = self.clock.now();
         let due = names::members_due(self.catalogue.read(), &self.app_id, chat_id, now).await?;
         if !due || self.closed_until(Directory::Members).is_some() {
-            return Ok(found);
+            return Ok(HashSet::new());
         }
-        let (mut page, mut rest) = (None, MEMBERS_REST_FOR);
+        let (members, rest) = self.read_members(chat_id, &wanted).await;
+        let mut transaction = self.catalogue.begin().await?;
+        names::name_people(&mut transaction, &self.app_id, &members, now.after(GOOD_FOR)).await?;
+        names::postpone_members(&mut transaction, &self.app_id, chat_id, now.after(rest)).await?;
+        transaction.commit().await?;
+        Ok(members.into_iter().filter_map(|(open_id, _)| wanted.take(&open_id)).collect())
+    }
+
+    /// Reads a list of members until everybody who is wanted was on it. Returns what was read, and
+    /// how long to leave the list alone.
+    async fn read_members(&mut self, chat_id: &ChatId, wanted: &HashSet<OpenId>) -> (Vec<Named>, Duration) {
+        let (mut read, mut page): (Vec<Named>, _) = (Vec::new(), None);
         for _ in 0..MEMBER_PAGES {
-            let members = match self.client.members(chat_id, page.as_deref()).await {
-                Ok(members) => members,
-                Err(refusal) => {
-                    rest = self.weigh(Directory::Members, &refusal).rest();
-                    break;
+            match self.client.members(chat_id, page.as_deref()).await {
+                Ok(members) => {
+                    read.extend(members.people);
+                    page = members.next_page;
                 }
-            };
-            names::name_people(&self.catalogue, &self.app_id, &members.people, now.after(GOOD_FOR)).await?;
-            found.extend(members.people.into_iter().map(|(open_id, _)| open_id).filter(|id| wanted.remove(id)));
-            page = members.next_page;
-            if page.is_none() || wanted.is_empty() {
+                Err(refusal) => return (read, self.weigh(Directory::Members, &refusal).rest()),
+            }
+            let found = read.iter().filter(|(open_id, _)| wanted.contains(open_id)).count();
+            if page.is_none() || found >= wanted.len() {
                 break;
             }
         }
-        names::postpone_members(&self.catalogue, &self.app_id, chat_id, now.after(rest)).await?;
-        Ok(found)
+        (read, MEMBERS_REST_FOR)
     }
 
     /// Asks for people by their ids. Where one of several may be at fault, each is asked for alone.
@@ -216,18 +241,21 @@ impl Namer {
     /// Asks for people and records who was found; the others rest. Returns whom a refusal concerns.
     async fn ask_for(&mut self, people: &[OpenId]) -> Result<Option<Concern>, CatalogueError> {
         let now = self.clock.now();
-        if let Some(until) = self.closed_until(Directory::People) {
-            names::postpone_people(&self.catalogue, &self.app_id, people, until).await?;
-            return Ok(None);
-        }
-        let (named, concern) = match self.client.people(people).await {
-            Ok(named) => (named, None),
-            Err(refusal) => (Vec::new(), Some(self.weigh(Directory::People, &refusal))),
+        let (named, concern, rest_until) = match self.closed_until(Directory::People) {
+            Some(until) => (Vec::new(), None, until),
+            None => match self.client.people(people).await {
+                // Who is left out of an answer has no name that this app may see.
+                Ok(named) => (named, None, now.after(Concern::One.rest())),
+                Err(refusal) => {
+                    let concern = self.weigh(Directory::People, &refusal);
+                    (Vec::new(), Some(concern), now.after(concern.rest()))
+                }
+            },
         };
-        // Who is left out of an answer has no name that this app may see.
-        let rest = concern.unwrap_or(Concern::One).rest();
-        names::postpone_people(&self.catalogue, &self.app_id, people, now.after(rest)).await?;
-        names::name_people(&self.catalogue, &self.app_id, &named, now.after(GOOD_FOR)).await?;
+        let mut transaction = self.catalogue.begin().await?;
+        names::postpone_people(&mut transaction, &self.app_id, people, rest_until).await?;
+        names::name_people(&mut transaction, &self.app_id, &named, now.after(GOOD_FOR)).await?;
+        transaction.commit().await?;
         Ok(concern)
     }
 

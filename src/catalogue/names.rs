@@ -6,9 +6,12 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
-use super::{Catalogue, CatalogueError};
+use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, ChatId, OpenId};
 use crate::domain::time::Timestamp;
+
+/// Names in one statement: two bound values each, well below SQLite's limit.
+const NAMES_IN_ONE_STATEMENT: usize = 1000;
 
 /// Chats whose name is due, the longest due first; chats of one person with the bot have none.
 ///
@@ -86,7 +89,7 @@ pub async fn members_due(
 /// # Errors
 /// If SQLite fails.
 pub async fn name_chat(
-    catalogue: &Catalogue,
+    transaction: &mut Transaction,
     (app_id, chat_id): (&AppId, &ChatId),
     name: Option<&str>,
     asked_at: Timestamp,
@@ -104,7 +107,7 @@ pub async fn name_chat(
     .bind(due_at.unix_ms())
     .bind(app_id.as_str())
     .bind(chat_id.as_str())
-    .execute(catalogue.write()?)
+    .execute(transaction.connection())
     .await?;
     Ok(())
 }
@@ -115,21 +118,21 @@ pub async fn name_chat(
 /// # Errors
 /// If SQLite fails.
 pub async fn name_people(
-    catalogue: &Catalogue,
+    transaction: &mut Transaction,
     app_id: &AppId,
     people: &[(OpenId, String)],
     due_at: Timestamp,
 ) -> Result<(), CatalogueError> {
-    if people.is_empty() {
-        return Ok(());
+    for some in people.chunks(NAMES_IN_ONE_STATEMENT) {
+        let mut update = QueryBuilder::<Sqlite>::new("WITH found (open_id, name) AS (");
+        update.push_values(some, |mut row, (open_id, name)| {
+            row.push_bind(open_id.as_str()).push_bind(name.as_str());
+        });
+        update.push(") UPDATE senders SET name = found.name, name_due_at = ").push_bind(due_at.unix_ms());
+        update.push(" FROM found WHERE senders.open_id = found.open_id AND senders.app_id = ");
+        update.push_bind(app_id.as_str());
+        update.build().persistent(false).execute(transaction.connection()).await?;
     }
-    let mut update = QueryBuilder::<Sqlite>::new("WITH found (open_id, name) AS (");
-    update.push_values(people, |mut row, (open_id, name)| {
-        row.push_bind(open_id.as_str()).push_bind(name.as_str());
-    });
-    update.push(") UPDATE senders SET name = found.name, name_due_at = ").push_bind(due_at.unix_ms());
-    update.push(" FROM found WHERE senders.open_id = found.open_id AND senders.app_id = ").push_bind(app_id.as_str());
-    update.build().persistent(false).execute(catalogue.write()?).await?;
     Ok(())
 }
 
@@ -138,13 +141,18 @@ pub async fn name_people(
 /// # Errors
 /// If SQLite fails.
 pub async fn postpone_chat(
-    catalogue: &Catalogue,
+    transaction: &mut Transaction,
     app_id: &AppId,
     chat_id: &ChatId,
     due_at: Timestamp,
 ) -> Result<(), CatalogueError> {
     let update = sqlx::query("UPDATE chats SET name_due_at = ? WHERE app_id = ? AND chat_id = ?");
-    update.bind(due_at.unix_ms()).bind(app_id.as_str()).bind(chat_id.as_str()).execute(catalogue.write()?).await?;
+    update
+        .bind(due_at.unix_ms())
+        .bind(app_id.as_str())
+        .bind(chat_id.as_str())
+        .execute(transaction.connection())
+        .await?;
     Ok(())
 }
 
@@ -153,13 +161,18 @@ pub async fn postpone_chat(
 /// # Errors
 /// If SQLite fails.
 pub async fn postpone_members(
-    catalogue: &Catalogue,
+    transaction: &mut Transaction,
     app_id: &AppId,
     chat_id: &ChatId,
     due_at: Timestamp,
 ) -> Result<(), CatalogueError> {
     let update = sqlx::query("UPDATE chats SET members_due_at = ? WHERE app_id = ? AND chat_id = ?");
-    update.bind(due_at.unix_ms()).bind(app_id.as_str()).bind(chat_id.as_str()).execute(catalogue.write()?).await?;
+    update
+        .bind(due_at.unix_ms())
+        .bind(app_id.as_str())
+        .bind(chat_id.as_str())
+        .execute(transaction.connection())
+        .await?;
     Ok(())
 }
 
@@ -168,7 +181,7 @@ pub async fn postpone_members(
 /// # Errors
 /// If SQLite fails.
 pub async fn postpone_people(
-    catalogue: &Catalogue,
+    transaction: &mut Transaction,
     app_id: &AppId,
     people: &[OpenId],
     due_at: Timestamp,
@@ -183,7 +196,7 @@ pub async fn postpone_people(
         ids.push_bind(open_id.as_str());
     }
     update.push(")");
-    update.build().persistent(false).execute(catalogue.write()?).await?;
+    update.build().persistent(false).execute(transaction.connection()).await?;
     Ok(())
 }
 
