@@ -1,10 +1,13 @@
 //! What Larkive does: one verb per file. Rows change only through here.
 
+pub mod dictionary;
 pub mod download;
 pub mod expand;
 pub mod fetch;
 pub mod ingest;
 pub mod notice;
+pub mod post;
 pub mod record;
 pub mod replay;
 pub mod retry;
+pub mod ticket;

@@ -3,6 +3,7 @@
 //! SQLite in WAL mode with one writing connection and a pool of reading ones. `synchronous=FULL`:
 //! what was committed survives a power cut, which is what an answer of 200 promises.
 
+pub mod by_hand;
 pub mod events;
 pub mod listing;
 pub mod messages;
@@ -11,6 +12,7 @@ pub mod replay;
 pub mod resources;
 pub mod retry;
 pub mod statistics;
+pub mod tickets;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
