@@ -169,6 +169,7 @@ impl App {
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
             api: Api {
                 catalogue: catalogue.clone(),
+                apps: setup.apps.iter().map(|app| app.keys.app_id.clone()).collect(),
                 store: Arc::new(store.clone()),
                 admin_token: setup.admin_token,
                 clock: clock.clone(),

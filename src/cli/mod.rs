@@ -8,6 +8,7 @@ pub mod extract;
 pub mod fetch;
 pub mod filter;
 pub mod health;
+pub mod helpdesk;
 pub mod list;
 pub mod named;
 pub mod output;
@@ -87,6 +88,7 @@ enum Command {
     Show(show::Options),
     Stats(stats::Options),
     Fetch(fetch::Options),
+    Helpdesk(helpdesk::Options),
     Retry(retry::Options),
     /// Look at the configuration
     Config {
@@ -150,6 +152,11 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
             let fetching = Fetching::load(sources)?;
             telemetry::start(&fetching.settings.logging, Clock::system())?;
             fetch::run(options, fetching).await
+        }
+        Command::Helpdesk(options) => {
+            let fetching = Fetching::load(sources)?;
+            telemetry::start(&fetching.settings.logging, Clock::system())?;
+            helpdesk::run(options, fetching).await
         }
         Command::Demo(options) => {
             telemetry::start(&quiet(logging?), Clock::system())?;

@@ -60,6 +60,7 @@ impl Server {
         let bell = woken.clone();
         let api = Api {
             catalogue: seeded.catalogue.clone(),
+            apps: Arc::from(["cli_1".parse().unwrap()]),
             store: Arc::new(Store::open(seeded.directory.path(), &seeded.directory.path().join("spool")).unwrap()),
             admin_token: Some(Secret::new(TOKEN)),
             clock: Clock::fixed(noon()),
