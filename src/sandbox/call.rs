@@ -23,6 +23,10 @@ pub enum Route {
     Lingo,
     /// `GET /open-apis/helpdesk/v1/ticket_images?ticket_id=…&msg_id=…[&index=…]`
     TicketImage,
+    /// `GET /open-apis/lingo/v1/entities?page_size=…[&page_token=…]`
+    LingoEntities,
+    /// `POST /open-apis/helpdesk/v1/events/subscribe`
+    HelpdeskSubscribe,
     /// Whatever the stand-in does not know; it answers 404.
     Other,
 }
@@ -41,10 +45,9 @@ impl Call {
         let segments: Vec<String> = request.path.split('/').skip(1).map(decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let call = |route, key: &str| Self { route, message_id: None, key: Some(key.to_owned()) };
+        let keyless = |route| Self { route, message_id: None, key: None };
         match (request.method.as_str(), segments.as_slice()) {
-            ("POST", ["open-apis", "auth", "v3", "tenant_access_token", "internal"]) => {
-                Self { route: Route::Token, message_id: None, key: None }
-            }
+            ("POST", ["open-apis", "auth", "v3", "tenant_access_token", "internal"]) => keyless(Route::Token),
             ("GET", ["open-apis", "im", "v1", "messages", message_id, "resources", key]) => {
                 Self { message_id: Some((*message_id).to_owned()), ..call(Route::Resource, key) }
             }
@@ -53,7 +56,9 @@ impl Call {
             ("GET", ["open-apis", "baike", "v1", "files", key, "download"]) => call(Route::Baike, key),
             ("GET", ["open-apis", "lingo", "v1", "files", key, "download"]) => call(Route::Lingo, key),
             ("GET", ["open-apis", "helpdesk", "v1", "ticket_images"]) => call(Route::TicketImage, &ticket_key(request)),
-            _ => Self { route: Route::Other, message_id: None, key: None },
+            ("GET", ["open-apis", "lingo", "v1", "entities"]) => keyless(Route::LingoEntities),
+            ("POST", ["open-apis", "helpdesk", "v1", "events", "subscribe"]) => keyless(Route::HelpdeskSubscribe),
+            _ => keyless(Route::Other),
         }
     }
 }

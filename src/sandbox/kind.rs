@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::event::{self, App, MessageEvent, TimeUnit, hex_id};
 use super::noise::mixed;
-use super::samples::Media;
+use super::samples::{Media, Origin};
 use super::sender::Sealing;
+use super::ticket::{Images, TicketEvent, TicketImage};
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::reason::ReasonCode;
@@ -57,6 +58,10 @@ pub enum Kind {
     Duplicate,
     /// An image message with times in microseconds.
     Micros,
+    /// A message in a helpdesk ticket that is an image.
+    TicketImage,
+    /// A post in a helpdesk ticket with three images.
+    TicketPost,
     /// An event in the v1.0 envelope.
     V1,
     /// The platform's check of the address: encrypted, not signed.
@@ -92,6 +97,8 @@ names!(
     ContentUnreadable = "content_unreadable",
     Duplicate = "duplicate",
     Micros = "micros",
+    TicketImage = "ticket_image",
+    TicketPost = "ticket_post",
     V1 = "v1",
     UrlVerification = "url_verification",
     Unsigned = "unsigned",
@@ -123,6 +130,8 @@ impl Kind {
             Self::ContentUnreadable => "an image message whose content is no JSON",
             Self::Duplicate => "one message delivered twice under two event ids",
             Self::Micros => "an image message with times in microseconds",
+            Self::TicketImage => "a message in a helpdesk ticket that is an image",
+            Self::TicketPost => "a post in a helpdesk ticket with three images",
             Self::V1 => "an event in the v1.0 envelope",
             Self::UrlVerification => "the platform's check of the address: encrypted, not signed",
             Self::Unsigned => "an encrypted event without a signature; expect 401",
@@ -139,6 +148,15 @@ impl Kind {
             Self::BadSignature => Sealing::BadSignature,
             Self::Tampered => Sealing::Tampered,
             _ => Sealing::Proper,
+        }
+    }
+
+    /// How many images it has, if it is a message in a ticket.
+    fn in_ticket(self) -> Option<Images> {
+        match self {
+            Self::TicketImage => Some(Images::One),
+            Self::TicketPost => Some(Images::Post),
+            _ => None,
         }
     }
 
@@ -207,6 +225,30 @@ impl Expected {
         }
     }
 
+    /// What lies under a key in the dictionary, or among what the app uploaded.
+    #[must_use]
+    pub fn by_hand(media: Media, origin: Origin, seed: u64) -> Self {
+        let role = match media.kind() {
+            ResourceType::Image => Role::Image,
+            ResourceType::File => Role::File,
+        };
+        Self { key: media.key_from(origin, seed), ..Self::stored(role, media, seed) }
+    }
+
+    fn in_ticket(image: &TicketImage) -> Option<Self> {
+        let sample = image.sample().ok()?;
+        Some(Self {
+            key: image.key(),
+            kind: None,
+            sha256: Some(sample.digest()),
+            size_bytes: Some(sample.size_bytes()),
+            role: Role::Image,
+            file_name: None,
+            state: State::Stored,
+            reason_code: None,
+        })
+    }
+
     fn impossible(role: Role, key: &str, file_name: Option<&str>, reason: ReasonCode) -> Self {
         Self {
             key: key.to_owned(),
@@ -225,6 +267,9 @@ impl Expected {
 #[must_use]
 pub fn sample_events(kind: Kind, seed: u64, app: &App, now: Timestamp) -> Vec<SampleEvent> {
     let event_id = hex_id(&["event", kind.as_str(), &seed.to_string()]);
+    if let Some(images) = kind.in_ticket() {
+        return vec![in_ticket(kind, TicketEvent::sample(images, seed), app, now)];
+    }
     let Some((message, mut resources)) = message(kind, seed) else {
         return vec![without_message(kind, event_id, app, now)];
     };
@@ -253,11 +298,23 @@ fn without_message(kind: Kind, event_id: String, app: &App, now: Timestamp) -> S
     SampleEvent { kind, event_id, message_id: None, payload, sealing: kind.sealing(), resources: Vec::new() }
 }
 
+fn in_ticket(kind: Kind, event: TicketEvent, app: &App, now: Timestamp) -> SampleEvent {
+    let resources = event.images().iter().filter_map(Expected::in_ticket).collect();
+    SampleEvent {
+        kind,
+        payload: event.payload(app, now),
+        event_id: Some(event.event_id),
+        message_id: Some(event.message_id),
+        sealing: kind.sealing(),
+        resources,
+    }
+}
+
 /// The message of a sample and its resources; none for what carries no message.
 fn message(kind: Kind, seed: u64) -> Option<(MessageEvent, Vec<Expected>)> {
     let id = format!("om_{}", hex_id(&["message", kind.as_str(), &seed.to_string()]));
     Some(match kind {
-        Kind::V1 | Kind::UrlVerification => return None,
+        Kind::V1 | Kind::UrlVerification | Kind::TicketImage | Kind::TicketPost => return None,
         Kind::Image | Kind::Duplicate | Kind::Unsigned | Kind::BadSignature | Kind::Tampered => {
             image(&id, Media::Png, seed)
         }

@@ -10,6 +10,7 @@ mod api;
 mod call;
 mod control;
 mod delivery;
+pub mod dictionary;
 pub mod event;
 pub mod faults;
 mod journal;
@@ -22,6 +23,7 @@ pub mod sender;
 mod shelf;
 #[cfg(test)]
 mod tests;
+pub mod ticket;
 mod tokens;
 mod wire;
 
