@@ -5,5 +5,6 @@
 mod architecture;
 mod corpus;
 mod properties;
+mod sources;
 mod support;
 mod webhook;

@@ -125,7 +125,7 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         base_url: platform.base_url().parse().unwrap(),
         app_id,
         app_secret: Secret::new("app-secret"),
-        helpdesk: None,
+        helpdesk: Some(("12345".to_owned(), Secret::new("ht-sometoken"))),
         budget: options.budget,
         idle_timeout: options.idle_timeout,
     };
