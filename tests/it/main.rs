@@ -2,9 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod api;
 mod architecture;
+mod catalogue;
+mod cli;
+mod content;
 mod corpus;
+mod crash;
+mod deliveries;
+mod faults;
+mod health;
+mod program;
 mod properties;
+mod rate_limits;
+mod redelivery;
+mod regression;
 mod sources;
 mod support;
+mod tokens;
 mod webhook;
+mod wire;

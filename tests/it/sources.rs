@@ -168,12 +168,15 @@ async fn a_refused_refetch_leaves_the_bytes_that_are_there() {
     assert_eq!(app.platform.requests_for(&key), 2);
 }
 
+/// HTTP status and code of an answer; state, reason and number of requests that it leads to.
+type Row = (u16, i64, &'static str, &'static str, usize);
+
 #[tokio::test]
 async fn each_source_has_its_own_table_of_errors() {
     let app = spawn_app().await;
     let keyed = |source, key: &str| json!({"source": source, "key": key});
     let in_ticket = |_, key: &str| json!({"source": "ticket_image", "ticket": TICKET, "msg": key});
-    let cases: &[(&str, &[(u16, i64, &str, &str, usize)])] = &[
+    let cases: &[(&str, &[Row])] = &[
         (
             "image",
             &[
