@@ -8,6 +8,8 @@ use larkive::domain::resource::ResourceType;
 use larkive::sandbox::samples::{Media, digest_of};
 use larkive::sandbox::{Route, Rule, Sandbox, SandboxOptions};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::program::{ADMIN_TOKEN, Output, SECRETS, Workplace};
 use crate::support::sha256;
@@ -183,6 +185,48 @@ fn what_cannot_be_served_is_refused_in_one_line() {
     assert!(last_line(elsewhere.run(&["serve"])).contains(&format!("cannot listen on {address}")));
     serving.stop().ended(0);
     workplace.serve().0.stop().ended(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalogue_from_the_future_is_left_alone_by_every_command() {
+    let workplace = Workplace::configured("http://127.0.0.1:9");
+    workplace.serve().0.stop().ended(0);
+    let options = SqliteConnectOptions::new().filename(workplace.path("data/larkive.db"));
+    let mut outside = options.connect().await.unwrap();
+    outside
+        .execute(
+            "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
+             SELECT 99991231000000, 'from the future', installed_on, success, checksum, 0 FROM _sqlx_migrations LIMIT 1",
+        )
+        .await
+        .unwrap();
+    outside.close().await.unwrap();
+    let before = fs::read(workplace.path("data/larkive.db")).unwrap();
+    let fetch = fetch_words("img_1");
+    for words in [&["serve"][..], &["list"], &["show", "om_1"], &["stats"], &["retry", "--all"], &fetch] {
+        let refused = workplace.run(words).ended(2);
+        let line = refused.stderr.lines().last().unwrap();
+        assert!(refused.stdout.is_empty() && line.contains("newer than this program's"), "{words:?}: {line}");
+    }
+    assert_eq!(fs::read(workplace.path("data/larkive.db")).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_can_lie_elsewhere() {
+    let platform = platform().await;
+    let workplace = Workplace::configured(&platform.base_url());
+    let store = workplace.path("elsewhere/blobs");
+    let workplace = workplace.with("LARKIVE_STORE_URL", &format!("file://{}", store.display()));
+    let (serving, address) = workplace.serve();
+    trigger(&workplace, &address, &["image"]).ended(0);
+    until_in_state(&workplace, "stored", 1);
+    serving.stop().ended(0);
+    assert_eq!(files(&store).len(), 1);
+    assert!(store.join(".spool").is_dir() && !workplace.path("data/spool").exists());
+    let row = &workplace
+        .run(&["show", "--format", "json", files(&store)[0].file_name().unwrap().to_str().unwrap()])
+        .rows()[0];
+    assert!(store.join(row["blob_path"].as_str().unwrap()).is_file());
 }
 
 #[test]

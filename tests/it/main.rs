@@ -16,6 +16,7 @@ mod properties;
 mod rate_limits;
 mod redelivery;
 mod regression;
+mod shutdown;
 mod support;
 mod tokens;
 mod webhook;
