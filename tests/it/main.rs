@@ -8,6 +8,7 @@ mod catalogue;
 mod cli;
 mod content;
 mod corpus;
+mod crash;
 mod deliveries;
 mod faults;
 mod health;
