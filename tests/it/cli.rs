@@ -376,6 +376,25 @@ async fn fetch_archives_one_thing_alone_and_beside_serve() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_forced_fetch_that_fails_costs_nothing_that_is_there() {
+    let platform = platform().await;
+    let workplace = Workplace::configured(&platform.base_url());
+    let key = Media::Png.key(1);
+    let stored = &workplace.run(&fetch_words(&key)).ended(0).rows()[0];
+    let force = || workplace.run(&[fetch_words(&key), vec!["--force", "--timeout", "2s"]].concat());
+    for fault in [json!({"answer": {"status": 400, "code": 230_110, "msg": "deleted"}}), json!("hang")] {
+        platform.clear_faults();
+        platform.fault(rule(json!({"key": key, "do": fault})));
+        force();
+        let kept = &workplace.run(&["show", stored["id"].as_str().unwrap()]).ended(0).rows()[0];
+        for member in ["state", "sha256", "stored_at", "reason_code"] {
+            assert_eq!(kept[member], stored[member], "{member} after {fault}");
+        }
+    }
+    assert_eq!(files(&workplace.path("data/blobs/sha256")).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fetch_says_why_there_is_nothing() {
     let platform = platform().await;
     let workplace = Workplace::configured(&platform.base_url());
