@@ -17,6 +17,7 @@ mod properties;
 mod rate_limits;
 mod redelivery;
 mod regression;
+mod shutdown;
 mod sources;
 mod support;
 mod tokens;
