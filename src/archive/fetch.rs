@@ -136,7 +136,7 @@ impl Fetcher {
             finished = self.downloader.run_isolated(claim) => finished,
             error = self.keep_lease() => return Err(error),
         };
-        record::write(&self.catalogue, &self.owner, &[finished]).await?;
+        record::write(&self.catalogue, &self.owner, &mut [finished]).await?;
         Ok(true)
     }
 

@@ -1,7 +1,8 @@
 //! Notices: events that tell of something other than a new message.
 
-use super::ticket;
+use super::{chat, recall, ticket};
 use crate::catalogue::{CatalogueError, Transaction};
+use crate::domain::chat::Presence;
 use crate::domain::id::AppId;
 use crate::domain::time::Timestamp;
 use crate::feishu::event::Event;
@@ -33,7 +34,14 @@ pub enum Use {
 pub async fn apply(transaction: &mut Transaction, notice: &Notice) -> Result<Use, CatalogueError> {
     match &notice.event {
         Event::TicketMessage(message) => ticket::apply(transaction, notice, message).await,
-        _ => {
+        Event::Recalled { message_id, recalled_at, recall_type, .. } => {
+            recall::apply(transaction, notice, message_id, *recalled_at, recall_type.as_deref()).await
+        }
+        Event::BotAdded(chat) => chat::bot_moved(transaction, notice, chat, Presence::In).await,
+        Event::BotDeleted(chat) => chat::bot_moved(transaction, notice, chat, Presence::Out).await,
+        Event::ChatDisbanded(chat) => chat::disbanded(transaction, notice, chat).await,
+        Event::ChatUpdated(chat) => chat::updated(transaction, notice, chat).await,
+        Event::MessageReceived(_) | Event::AppTicket { .. } | Event::Unused { .. } => {
             tracing::debug!(app.id = %notice.app_id, "Kept an event that is not used");
             Ok(Use::Unused)
         }

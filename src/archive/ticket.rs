@@ -1,8 +1,9 @@
 //! Tickets: what a helpdesk event tells becomes a message with images, like any other.
 
 use super::notice::{Notice, Use};
+use crate::catalogue::messages::{self, NewSender};
 use crate::catalogue::tickets::{self, NewTicketMessage};
-use crate::catalogue::{CatalogueError, Transaction, messages};
+use crate::catalogue::{CatalogueError, Transaction};
 use crate::feishu::event::TicketMessage;
 
 /// The type of a ticket message that does not tell its own.
@@ -32,8 +33,9 @@ pub async fn apply(
         seen_at: notice.received_at,
     };
     tickets::insert(transaction, &new).await?;
-    if let Some(open_id) = &message.sender.open_id {
-        messages::note_senders(transaction, &[(&notice.app_id, open_id, None)]).await?;
+    if let (Some(open_id), Some(chat_id)) = (&message.sender.open_id, &message.chat_id) {
+        let sender = NewSender { app_id: &notice.app_id, open_id, chat_id, named: None };
+        messages::note_senders(transaction, &[sender]).await?;
     }
     Ok(Use::Used)
 }

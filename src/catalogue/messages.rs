@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::{CatalogueError, Transaction};
-use crate::domain::id::{AppId, EventRowId, OpenId};
+use crate::domain::id::{AppId, ChatId, EventRowId, OpenId};
 use crate::domain::message::{Message, Problem};
 use crate::domain::time::Timestamp;
 
@@ -95,24 +95,38 @@ pub async fn reread(transaction: &mut Transaction, new: &NewMessage<'_>) -> Resu
     Ok(done.rows_affected() > 0)
 }
 
+/// Somebody who sent a message, or was mentioned in one.
+#[derive(Debug, Clone, Copy)]
+pub struct NewSender<'a> {
+    /// The app that saw them.
+    pub app_id: &'a AppId,
+    /// Who it is, as this app sees them.
+    pub open_id: &'a OpenId,
+    /// Where they were seen.
+    pub chat_id: &'a ChatId,
+    /// Their name, and when it is to be looked up anew; none if the message does not tell.
+    pub named: Option<(&'a str, Timestamp)>,
+}
+
 /// Records senders, with their names where they are known; a name that is known is only replaced
-/// by another one.
+/// by another one. Where there is none it is due to be looked up.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn note_senders(
-    transaction: &mut Transaction,
-    senders: &[(&AppId, &OpenId, Option<&str>)],
-) -> Result<(), CatalogueError> {
+pub async fn note_senders(transaction: &mut Transaction, senders: &[NewSender<'_>]) -> Result<(), CatalogueError> {
     if senders.is_empty() {
         return Ok(());
     }
-    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO senders (app_id, open_id, name) ");
-    insert.push_values(senders, |mut row, (app_id, open_id, name)| {
-        row.push_bind(app_id.as_str()).push_bind(open_id.as_str()).push_bind(*name);
+    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO senders (app_id, open_id, name, chat_id, name_due_at) ");
+    insert.push_values(senders, |mut row, sender| {
+        row.push_bind(sender.app_id.as_str())
+            .push_bind(sender.open_id.as_str())
+            .push_bind(sender.named.map(|(name, _)| name))
+            .push_bind(sender.chat_id.as_str())
+            .push_bind(sender.named.map_or(0, |(_, due_at)| due_at.unix_ms()));
     });
     insert.push(
-        " ON CONFLICT (app_id, open_id) DO UPDATE SET name = excluded.name
+        " ON CONFLICT (app_id, open_id) DO UPDATE SET name = excluded.name, name_due_at = excluded.name_due_at
           WHERE excluded.name IS NOT NULL AND excluded.name IS NOT name",
     );
     insert.build().persistent(false).execute(transaction.connection()).await?;

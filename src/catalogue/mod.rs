@@ -4,10 +4,14 @@
 //! what was committed survives a power cut, which is what an answer of 200 promises.
 
 pub mod by_hand;
+pub mod chats;
+pub mod cleared;
 pub mod events;
 pub mod listing;
 pub mod messages;
+pub mod names;
 pub mod reasons;
+pub mod recalls;
 pub mod replay;
 pub mod resources;
 pub mod retry;

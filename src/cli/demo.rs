@@ -29,6 +29,7 @@ use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
 use crate::domain::id::{AppId, MessageId};
+use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::{Bilingual, ReasonCode};
 use crate::domain::secret::Secret;
@@ -131,13 +132,16 @@ fn samples() -> Vec<Sample> {
     let troubled = [
         Sample { name: "gateway_error", kind: Kind::Pdf, seed: SEED + 1, mishap: Some(Mishap::FailsOnce) },
         Sample { name: "broken_transfer", kind: Kind::File, seed: SEED + 2, mishap: Some(Mishap::BreaksOnce) },
-        refused(
-            "recalled",
-            SEED + 3,
-            230_110,
-            "Action unavailable as the message has been deleted.",
-            ReasonCode::MessageDeleted,
-        ),
+        Sample {
+            name: "recalled",
+            kind: Kind::Recalled,
+            seed: SEED + 3,
+            mishap: Some(Mishap::Refuses {
+                code: 230_110,
+                msg: "Action unavailable as the message has been deleted.",
+                reason: ReasonCode::MessageDeleted,
+            }),
+        },
         refused(
             "restricted_chat",
             SEED + 4,
@@ -341,6 +345,7 @@ impl Access {
             admin_token: Some(self.admin_token.clone()),
             download_concurrency: CONCURRENCY,
             limits: Limits { max_resource_bytes: MAX_RESOURCE_BYTES, retry_for: SETTLE_WITHIN },
+            on_recall: OnRecall::Keep,
             min_free_bytes: MIN_FREE_BYTES,
         })
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::answer::{Answer, Refusal};
 use super::call::{Call, Route};
 use super::dictionary;
+use super::directory;
 use super::faults::{Action, RangeFault, Spelling};
 use super::samples::{self, Origin};
 use super::shelf::{Item, Reader, Shelf};
@@ -63,6 +64,11 @@ impl Api {
     async fn proper(&self, request: &Request, call: &Call, action: &Action) -> Result<Answer, Refusal> {
         match call.route {
             Route::Token => self.grant(request, action),
+            Route::Chat | Route::Members | Route::Users => {
+                self.authorise(request)?;
+                let data = directory::answer(request, call)?;
+                Ok(Answer::json(200, &json!({"code": 0, "msg": "success", "data": data})))
+            }
             Route::Other => Err(Refusal::new(404, 404, "404 page not found")),
             Route::LingoEntities => {
                 self.authorise(request)?;

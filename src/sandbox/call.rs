@@ -27,6 +27,12 @@ pub enum Route {
     LingoEntities,
     /// `POST /open-apis/helpdesk/v1/events/subscribe`
     HelpdeskSubscribe,
+    /// `GET /open-apis/im/v1/chats/{chat_id}`; the key is the chat.
+    Chat,
+    /// `GET /open-apis/im/v1/chats/{chat_id}/members`; the key is the chat.
+    Members,
+    /// `POST /open-apis/contact/v3/users/basic_batch`
+    Users,
     /// Whatever the stand-in does not know; it answers 404.
     Other,
 }
@@ -58,6 +64,9 @@ impl Call {
             ("GET", ["open-apis", "helpdesk", "v1", "ticket_images"]) => call(Route::TicketImage, &ticket_key(request)),
             ("GET", ["open-apis", "lingo", "v1", "entities"]) => keyless(Route::LingoEntities),
             ("POST", ["open-apis", "helpdesk", "v1", "events", "subscribe"]) => keyless(Route::HelpdeskSubscribe),
+            ("GET", ["open-apis", "im", "v1", "chats", chat_id]) => call(Route::Chat, chat_id),
+            ("GET", ["open-apis", "im", "v1", "chats", chat_id, "members"]) => call(Route::Members, chat_id),
+            ("POST", ["open-apis", "contact", "v3", "users", "basic_batch"]) => keyless(Route::Users),
             _ => keyless(Route::Other),
         }
     }

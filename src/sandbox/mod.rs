@@ -11,6 +11,7 @@ mod call;
 mod control;
 mod delivery;
 pub mod dictionary;
+pub mod directory;
 pub mod event;
 pub mod faults;
 mod journal;

@@ -12,6 +12,7 @@ mod crash;
 mod deliveries;
 mod faults;
 mod health;
+mod life;
 mod program;
 mod properties;
 mod rate_limits;

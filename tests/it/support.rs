@@ -16,6 +16,7 @@ use larkive::config::DataLayout;
 use larkive::domain::download::State;
 use larkive::domain::filter::Filter;
 use larkive::domain::id::AppId;
+use larkive::domain::message::OnRecall;
 use larkive::domain::proxies::TrustedProxies;
 use larkive::domain::secret::Secret;
 use larkive::domain::time::Timestamp;
@@ -59,6 +60,7 @@ pub struct Options {
     pub min_free_bytes: u64,
     pub idle_timeout: Duration,
     pub budget: Budget,
+    pub on_recall: OnRecall,
 }
 
 impl Default for Options {
@@ -76,6 +78,7 @@ impl Default for Options {
             min_free_bytes: 0,
             idle_timeout: Duration::from_secs(20),
             budget: Budget::OFF,
+            on_recall: OnRecall::Keep,
         }
     }
 }
@@ -91,7 +94,7 @@ pub struct TestApp {
     pub admin_address: SocketAddr,
     pub layout: DataLayout,
     pub http: reqwest::Client,
-    options: Options,
+    pub options: Options,
     wake: std::sync::Arc<dyn Fn() + Send + Sync>,
     shutdown: CancellationToken,
     serving: JoinHandle<anyhow::Result<Ended>>,
@@ -143,6 +146,7 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         admin_token: options.admin_token.map(Secret::new),
         download_concurrency: options.download_concurrency,
         limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
+        on_recall: options.on_recall,
         min_free_bytes: options.min_free_bytes,
     }
 }
