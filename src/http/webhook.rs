@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::archive::ingest::Inbox;
 use crate::clock::Clock;
-use crate::feishu::webhook::{AppKeys, Inbound, Rejected, SignatureHeaders, VerifiedEvent, open};
+use crate::feishu::webhook::{AppKeys, Inbound, Rejected, SignatureHeaders, VerifiedEvent, open_for_any};
 use crate::metrics::Metrics;
 
 /// The largest body. Real ones have a few kilobytes; a rich-text message may have 30 times that.
@@ -43,18 +43,6 @@ impl Gate {
         let bodies = Arc::new(Semaphore::new(MAX_BODIES_BYTES));
         Self { apps: apps.into(), inbox, metrics, clock, bodies }
     }
-}
-
-/// Opens a delivery with the keys of the app that it proves to be for.
-fn open_for_any(apps: &[AppKeys], headers: &HeaderMap, body: &[u8]) -> Result<Inbound, Rejected> {
-    let mut result = Err(Rejected::OtherApp);
-    for keys in apps {
-        result = open(keys, signature_headers(headers), body);
-        if result.is_ok() {
-            break;
-        }
-    }
-    result
 }
 
 /// Why a request was turned away before its body was looked at.
@@ -113,7 +101,7 @@ async fn own_path(
 async fn deliver(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, payload: web::Payload) -> HttpResponse {
     let begun = Instant::now();
     let answer = match receive(gate, request, payload).await {
-        Ok((body, _reserved)) => match open_for_any(apps, request.headers(), &body) {
+        Ok((body, _reserved)) => match open_for_any(apps, signature_headers(request.headers()), &body) {
             Ok(inbound) => take(gate, inbound).await,
             Err(rejected) => reject(gate, apps, rejected),
         },
