@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{HttpServer, web};
 use anyhow::Context as _;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,7 @@ use crate::http::api::Api;
 use crate::http::health::Vitals;
 use crate::http::webhook::Gate;
 use crate::metrics::Metrics;
-use crate::worker::{Lane, Shared, keep_leases};
+use crate::worker::{Lane, Shared, Slots, keep_leases};
 
 /// The lease owner of the one process that serves a data directory.
 const OWNER: &str = "serve";
@@ -148,17 +148,17 @@ impl App {
             space: space.clone(),
             owner: OWNER.into(),
             clock: clock.clone(),
-            slots: Arc::new(Semaphore::new(setup.download_concurrency)),
             due,
             recorder,
         };
         let spool_prefix = spool_prefix(&setup.layout);
         let mut lanes = Vec::new();
-        for app in &setup.apps {
+        let slots = Slots::deal(setup.download_concurrency, setup.apps.len());
+        for (app, slots) in setup.apps.iter().zip(slots) {
             let client = Client::new(app.client.clone(), metrics.clone())?;
             let kept = (store.clone(), space.clone());
             let downloader = Downloader::new(client, kept, setup.limits, clock.clone(), metrics.clone(), &spool_prefix);
-            lanes.push(Lane::new(shared.clone(), app.keys.app_id.clone(), downloader));
+            lanes.push(Lane::new(shared.clone(), slots, app.keys.app_id.clone(), downloader));
         }
         let wake = wake(&shared.due, &inbox);
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
