@@ -173,6 +173,7 @@ impl Mishap {
             route: Some(Route::Resource),
             key: Some(key.to_owned()),
             message: None,
+            app: None,
             after: 0,
             times,
             delay_ms: 0,

@@ -59,6 +59,8 @@ pub enum Kind {
     Micros,
     /// An event in the v1.0 envelope.
     V1,
+    /// A store app's ticket.
+    AppTicket,
     /// The platform's check of the address: encrypted, not signed.
     UrlVerification,
     /// An encrypted event without a signature.
@@ -93,6 +95,7 @@ names!(
     Duplicate = "duplicate",
     Micros = "micros",
     V1 = "v1",
+    AppTicket = "app_ticket",
     UrlVerification = "url_verification",
     Unsigned = "unsigned",
     BadSignature = "bad_signature",
@@ -124,6 +127,7 @@ impl Kind {
             Self::Duplicate => "one message delivered twice under two event ids",
             Self::Micros => "an image message with times in microseconds",
             Self::V1 => "an event in the v1.0 envelope",
+            Self::AppTicket => "a store app's ticket",
             Self::UrlVerification => "the platform's check of the address: encrypted, not signed",
             Self::Unsigned => "an encrypted event without a signature; expect 401",
             Self::BadSignature => "an encrypted event with a wrong signature; expect 401",
@@ -248,6 +252,9 @@ pub fn sample_events(kind: Kind, seed: u64, app: &App, now: Timestamp) -> Vec<Sa
 fn without_message(kind: Kind, event_id: String, app: &App, now: Timestamp) -> SampleEvent {
     let (event_id, payload) = match kind {
         Kind::UrlVerification => (None, event::url_verification(app, &event_id)),
+        Kind::AppTicket => {
+            (Some(event_id.clone()), event::app_ticket(app, &event_id, &format!("ticket-{event_id}"), now))
+        }
         _ => (Some(event_id.clone()), event::v1(app, &event_id, now)),
     };
     SampleEvent { kind, event_id, message_id: None, payload, sealing: kind.sealing(), resources: Vec::new() }
@@ -257,7 +264,7 @@ fn without_message(kind: Kind, event_id: String, app: &App, now: Timestamp) -> S
 fn message(kind: Kind, seed: u64) -> Option<(MessageEvent, Vec<Expected>)> {
     let id = format!("om_{}", hex_id(&["message", kind.as_str(), &seed.to_string()]));
     Some(match kind {
-        Kind::V1 | Kind::UrlVerification => return None,
+        Kind::V1 | Kind::AppTicket | Kind::UrlVerification => return None,
         Kind::Image | Kind::Duplicate | Kind::Unsigned | Kind::BadSignature | Kind::Tampered => {
             image(&id, Media::Png, seed)
         }

@@ -10,6 +10,7 @@ mod api;
 mod call;
 mod control;
 mod delivery;
+mod desk;
 pub mod event;
 pub mod faults;
 mod journal;
