@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::app_ticket;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
 use crate::archive::ingest::Inbox;
@@ -23,10 +24,11 @@ use crate::blob::store::{Store, make_directory};
 use crate::catalogue::{self, Catalogue, resources};
 use crate::clock::Clock;
 use crate::config::DataLayout;
+use crate::domain::app::AppKind;
 use crate::domain::error::chain;
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
-use crate::feishu::client::{Client, ClientSettings};
+use crate::feishu::client::ClientSettings;
 use crate::feishu::webhook::AppKeys;
 use crate::http::api::Api;
 use crate::http::health::Vitals;
@@ -52,6 +54,8 @@ pub struct AppSetup {
     pub keys: AppKeys,
     /// How its bytes are fetched.
     pub client: ClientSettings,
+    /// How it comes by its tokens.
+    pub kind: AppKind,
 }
 
 /// Everything that a serving archive needs to know.
@@ -155,7 +159,7 @@ impl App {
         let mut lanes = Vec::new();
         let slots = Slots::deal(setup.download_concurrency, setup.apps.len());
         for (app, slots) in setup.apps.iter().zip(slots) {
-            let client = Client::new(app.client.clone(), metrics.clone())?;
+            let client = app_ticket::connect(app.client.clone(), app.kind, &catalogue, metrics.clone())?;
             let kept = (store.clone(), space.clone());
             let downloader = Downloader::new(client, kept, setup.limits, clock.clone(), metrics.clone(), &spool_prefix);
             lanes.push(Lane::new(shared.clone(), slots, app.keys.app_id.clone(), downloader));

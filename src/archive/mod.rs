@@ -1,5 +1,6 @@
 //! What Larkive does: one verb per file. Rows change only through here.
 
+pub mod app_ticket;
 pub mod download;
 pub mod expand;
 pub mod fetch;

@@ -1,5 +1,6 @@
 //! Notices: events that tell of something other than a new message.
 
+use super::app_ticket;
 use crate::catalogue::{CatalogueError, Transaction};
 use crate::domain::id::AppId;
 use crate::domain::time::Timestamp;
@@ -29,7 +30,12 @@ pub enum Use {
 ///
 /// # Errors
 /// If the catalogue fails.
-pub async fn apply(_transaction: &mut Transaction, notice: &Notice) -> Result<Use, CatalogueError> {
-    tracing::debug!(app.id = %notice.app_id, received_at = %notice.received_at, "Kept an event that is not used");
-    Ok(Use::Unused)
+pub async fn apply(transaction: &mut Transaction, notice: &Notice) -> Result<Use, CatalogueError> {
+    match &notice.event {
+        Event::AppTicket { ticket, sent_at } => app_ticket::keep(transaction, notice, ticket, *sent_at).await,
+        _ => {
+            tracing::debug!(app.id = %notice.app_id, received_at = %notice.received_at, "Kept an event that is not used");
+            Ok(Use::Unused)
+        }
+    }
 }

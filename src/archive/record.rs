@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::app_ticket;
 use crate::catalogue::resources::{self, Finished};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::error::chain;
@@ -82,5 +83,6 @@ async fn write_somehow(catalogue: &Catalogue, owner: &str, finished: &[Finished]
 pub async fn write(catalogue: &Catalogue, owner: &str, finished: &[Finished]) -> Result<(), CatalogueError> {
     let mut transaction = catalogue.begin().await?;
     resources::record(&mut transaction, owner, finished).await?;
+    app_ticket::requeue_overtaken(&mut transaction, finished).await?;
     transaction.commit().await
 }

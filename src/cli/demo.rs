@@ -22,6 +22,7 @@ use crate::catalogue::listing;
 use crate::catalogue::listing::resource::Resource;
 use crate::clock::Clock;
 use crate::config::DataLayout;
+use crate::domain::app::AppKind;
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
@@ -318,7 +319,7 @@ impl Access {
         };
         Ok(Setup {
             layout,
-            apps: vec![AppSetup { keys, client }],
+            apps: vec![AppSetup { keys, client, kind: AppKind::Custom }],
             listen: USUAL_ADDRESS,
             admin_listen: None,
             admin_token: Some(self.admin_token.clone()),

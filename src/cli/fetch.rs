@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::output::{Format, FormatOption, Printer, forgive_closed_pipe, stdout};
 use super::{Exit, Outcome, serve, signals};
+use crate::archive::app_ticket;
 use crate::archive::download::Downloader;
 use crate::archive::fetch::Fetcher;
 use crate::blob::space::Space;
@@ -24,7 +25,6 @@ use crate::domain::measure::parse_span;
 use crate::domain::reason::ReasonCode;
 use crate::domain::resource::ResourceType;
 use crate::domain::source::Target;
-use crate::feishu::client::Client;
 use crate::metrics::Metrics;
 
 /// Archive one thing by its key, now
@@ -130,7 +130,7 @@ async fn open(fetching: &Fetching, app: &PlatformAccess) -> anyhow::Result<Fetch
     reasons::write_texts(catalogue.write()?, ReasonCode::ALL).await?;
     let store = Store::open(&settings.data.store, &settings.data.spool)
         .with_context(|| format!("cannot open the store {}", settings.data.store.display()))?;
-    let client = Client::new(serve::client_settings(app, settings), metrics.clone())?;
+    let client = app_ticket::connect(serve::client_settings(app, settings), app.kind, &catalogue, metrics.clone())?;
     let owner = format!("fetch-{}-{:08x}", process::id(), fastrand::u32(..));
     let space = Space::new(&[&settings.data.directory, &settings.data.store], settings.min_free_bytes);
     let kept = (store, space);

@@ -13,6 +13,7 @@ use larkive::catalogue::listing::resource::{Detail, Resource, with_tries};
 use larkive::catalogue::listing::{self, PageRequest};
 use larkive::clock::Clock;
 use larkive::config::DataLayout;
+use larkive::domain::app::AppKind;
 use larkive::domain::download::State;
 use larkive::domain::filter::Filter;
 use larkive::domain::secret::Secret;
@@ -48,6 +49,8 @@ pub struct Options {
     pub min_free_bytes: u64,
     pub idle_timeout: Duration,
     pub budget: Budget,
+    /// Apps beside the first one, each at whatever platform it says.
+    pub more_apps: Vec<AppSetup>,
 }
 
 impl Default for Options {
@@ -60,6 +63,7 @@ impl Default for Options {
             min_free_bytes: 0,
             idle_timeout: Duration::from_secs(20),
             budget: Budget::OFF,
+            more_apps: Vec::new(),
         }
     }
 }
@@ -115,11 +119,27 @@ pub async fn spawn_app_with(options: Options) -> TestApp {
 }
 
 fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
-    let app_id: larkive::domain::id::AppId = APP_ID.parse().unwrap();
+    let first = app_setup(APP_ID, options.encrypt_key, platform, options);
+    let apps = std::iter::once(first).chain(options.more_apps.iter().cloned()).collect();
+    Setup {
+        layout,
+        apps,
+        listen: "127.0.0.1:0".parse().unwrap(),
+        admin_listen: None,
+        admin_token: Some(Secret::new(ADMIN_TOKEN)),
+        download_concurrency: options.download_concurrency,
+        limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
+        min_free_bytes: options.min_free_bytes,
+    }
+}
+
+/// A custom app at a platform, with the usual verification token.
+pub fn app_setup(app_id: &str, encrypt_key: Option<&str>, platform: &Sandbox, options: &Options) -> AppSetup {
+    let app_id: larkive::domain::id::AppId = app_id.parse().unwrap();
     let keys = AppKeys {
         app_id: app_id.clone(),
         verification_token: Secret::new(VERIFICATION_TOKEN),
-        encrypt_key: options.encrypt_key.map(|key| EncryptKey::new(Secret::new(key))),
+        encrypt_key: encrypt_key.map(|key| EncryptKey::new(Secret::new(key))),
     };
     let client = ClientSettings {
         base_url: platform.base_url().parse().unwrap(),
@@ -129,16 +149,7 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         budget: options.budget,
         idle_timeout: options.idle_timeout,
     };
-    Setup {
-        layout,
-        apps: vec![AppSetup { keys, client }],
-        listen: "127.0.0.1:0".parse().unwrap(),
-        admin_listen: None,
-        admin_token: Some(Secret::new(ADMIN_TOKEN)),
-        download_concurrency: options.download_concurrency,
-        limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
-        min_free_bytes: options.min_free_bytes,
-    }
+    AppSetup { keys, client, kind: AppKind::Custom }
 }
 
 fn sender(options: &Options, address: SocketAddr) -> Sender {
