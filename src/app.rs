@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::DataLayout;
 use crate::domain::app::AppKind;
 use crate::domain::error::chain;
+use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
 use crate::feishu::client::ClientSettings;
@@ -69,6 +70,8 @@ pub struct Setup {
     pub listen: SocketAddr,
     /// Where it listens for everything but the webhook; none: at the same address.
     pub admin_listen: Option<SocketAddr>,
+    /// Proxies whose word about a client's address counts.
+    pub trusted_proxies: TrustedProxies,
     /// The token of the API; none: there is no API.
     pub admin_token: Option<Secret>,
     /// Downloads in flight.
@@ -167,7 +170,7 @@ impl App {
         let wake = wake(&shared.due, &inbox);
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
         let routes = Routes {
-            gate: Gate::new(keys, inbox.clone(), metrics.clone(), clock.clone()),
+            gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
             api: Api {
                 catalogue: catalogue.clone(),
                 store: Arc::new(store.clone()),

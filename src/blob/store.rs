@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Removes the spool files whose names begin with `prefix`, because their writer is known to be
-    /// dead, and whatever is older than [`SPOOL_KEPT`], because nobody writes for so long.
+    /// dead, and whatever is old, because nobody writes for a week.
     ///
     /// # Errors
     /// If the spool cannot be read.

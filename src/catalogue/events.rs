@@ -92,7 +92,7 @@ pub struct DamagedEvent {
     pub error: String,
 }
 
-/// The next deliveries to expand, at most `limit` rows and about [`MAX_WAITING_BYTES`]: those to be
+/// The next deliveries to expand, at most `limit` rows and a few megabytes: those to be
 /// replayed, else the new ones in order of arrival.
 ///
 /// # Errors

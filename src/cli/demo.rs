@@ -4,6 +4,7 @@
 //! what became of each of them.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::output::{self, FormatOption, Printer, Record, human_bytes, value};
+use super::output::{self, Format, FormatOption, Printer, Record, human_bytes, value};
 use super::{Exit, Outcome, signals};
 use crate::app::{App, AppSetup, Ended, Setup};
 use crate::archive::download::Limits;
@@ -27,6 +28,7 @@ use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
 use crate::domain::id::{AppId, MessageId};
+use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::{Bilingual, ReasonCode};
 use crate::domain::secret::Secret;
 use crate::feishu::client::{ClientSettings, IDLE_TIMEOUT};
@@ -270,12 +272,13 @@ pub async fn run(options: Options) -> Outcome {
     let sender = Sender::new(&format!("http://{address}/webhook/event"), access.app, Some(access.encrypt_key))?;
     let awaited = deliver(&sandbox, &sender).await?;
     let lines = settle(&catalogue, awaited, &shutdown).await?;
-    let mut printer = Printer::new(output::stdout(), options.format.choose());
+    let format = options.format.choose();
+    let mut printer = Printer::new(output::stdout(), format);
     printer.print(&lines)?;
     printer.finish::<Line>()?;
     let as_expected = lines.iter().all(|line| line.as_expected);
     if !options.once && !shutdown.is_cancelled() {
-        println!("{}", invitation(address, &access.admin_token));
+        writeln!(output::stdout(), "{}", invitation(format, address, &access.admin_token))?;
         shutdown.cancelled().await;
     }
     shutdown.cancel();
@@ -322,6 +325,7 @@ impl Access {
             apps: vec![AppSetup { keys, client, kind: AppKind::Custom }],
             listen: USUAL_ADDRESS,
             admin_listen: None,
+            trusted_proxies: TrustedProxies::default(),
             admin_token: Some(self.admin_token.clone()),
             download_concurrency: CONCURRENCY,
             limits: Limits { max_resource_bytes: MAX_RESOURCE_BYTES, retry_for: SETTLE_WITHIN },
@@ -453,9 +457,14 @@ impl Awaited {
     }
 }
 
-fn invitation(address: SocketAddr, admin_token: &Secret) -> String {
+/// Where to look around, and with what token: words for people, an object for programs.
+fn invitation(format: Format, address: SocketAddr, admin_token: &Secret) -> String {
     let token = admin_token.reveal();
+    if format != Format::Table {
+        return serde_json::json!({ "address": format!("http://{address}"), "admin_token": token }).to_string();
+    }
     format!(
-        "\nThe archive stays up until Ctrl-C. Its API, and the token for it:\n  http://{address}/api/v1/resources\n  {token}\n\nTry:\n  curl -H 'Authorization: Bearer {token}' 'http://{address}/api/v1/resources?state=blocked'"
+        "\nThe archive stays up until Ctrl-C. Its API, and the token for it:\n  http://{address}/api/v1/resources\n  {token}\n\n\
+         Try:\n  curl -H 'Authorization: Bearer {token}' 'http://{address}/api/v1/resources?state=blocked'"
     )
 }

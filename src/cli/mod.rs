@@ -152,7 +152,7 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
             fetch::run(options, fetching).await
         }
         Command::Demo(options) => {
-            telemetry::start(&logging?, Clock::system())?;
+            telemetry::start(&quiet(logging?), Clock::system())?;
             demo::run(options).await
         }
         Command::Sandbox(options) => {
@@ -173,6 +173,11 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
             health::run(options, settings.as_ref()).await
         }
     }
+}
+
+/// A demo shows failures on purpose: unless `RUST_LOG` asks for more, its table tells of them, not its log.
+fn quiet(logging: Logging) -> Logging {
+    Logging { levels: logging.levels.or_else(|| Some("error".to_owned())), ..logging }
 }
 
 /// The catalogue for a command that only reads.

@@ -43,6 +43,7 @@ fn setup(Serving { settings, apps, .. }: &Serving) -> Setup {
             AdminListen::Shared => None,
             AdminListen::Own(address) => Some(address),
         },
+        trusted_proxies: settings.trusted_proxies.clone(),
         admin_token: settings.admin_token.clone(),
         download_concurrency: settings.download_concurrency,
         limits: limits(settings),

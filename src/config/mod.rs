@@ -18,7 +18,6 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod toml_file;
-mod trusted_proxies;
 mod values;
 
 use std::net::SocketAddr;
@@ -32,12 +31,12 @@ pub use self::logging::{Colour, Logging};
 pub use self::problem::{Origin, Problem, Problems};
 pub use self::report::Report;
 pub use self::sources::Sources;
-pub use self::trusted_proxies::{NotANetwork, TrustedProxies};
 pub use self::values::{LogFormat, OnRecall};
 
 use self::apps::AppDraft;
 use self::given::Given;
 use self::sources::{Gathered, Reading};
+use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
 use crate::feishu::limit::Budget;
 

@@ -8,6 +8,7 @@ pub mod filter;
 pub mod id;
 pub mod measure;
 pub mod message;
+pub mod proxies;
 pub mod reason;
 pub mod resource;
 pub mod secret;

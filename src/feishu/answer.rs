@@ -17,11 +17,12 @@ use tokio::time::timeout;
 
 use super::code::{Class, classify};
 use super::file_name::mime_of;
+use super::json;
 use crate::domain::download::{Upstream, Verdict};
 use crate::domain::reason::ReasonCode;
 
 /// The longest body that is read for an error. The platform's own have under 4 KiB.
-const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
+pub(super) const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 /// How long the rest of an error's body may take; the status alone is enough to go on with.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long looking inside a success may take, so that a short body cannot drip for weeks.
@@ -151,16 +152,17 @@ impl Answer {
         self.receive().await
     }
 
-    /// The whole body, if it is a short JSON text.
-    pub(super) async fn json(mut self) -> Result<Value, Rejection> {
+    /// The whole body, if it is a JSON text of at most `max_bytes`.
+    pub(super) async fn json(mut self, max_bytes: usize) -> Result<Value, Rejection> {
         let mut body = Vec::new();
         while let Some(bytes) = self.chunk().await? {
             body.extend_from_slice(&bytes);
-            if body.len() > MAX_ERROR_BODY_BYTES {
+            if body.len() > max_bytes {
                 return Err(Rejection::not_a_file(&self.upstream, "the answer is too long for what was asked"));
             }
         }
-        serde_json::from_slice(&body).map_err(|_| Rejection::not_a_file(&self.upstream, "the answer is not JSON"))
+        let text = String::from_utf8_lossy(&body);
+        json::read(&text).map_err(|reason| Rejection::not_a_file(&self.upstream, format!("the answer {reason}")))
     }
 
     async fn receive(&mut self) -> Result<Option<Bytes>, Rejection> {

@@ -11,8 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RANGE};
 use reqwest::redirect;
+use serde_json::Value;
 use tokio::time::timeout;
 use tracing::{error, warn};
 use url::Url;
@@ -39,6 +41,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the API is left alone after a rate limit that names no wait.
 const PAUSE_WITHOUT_RESET: Duration = Duration::from_secs(1);
+/// How long a JSON answer may take as a whole, so that it cannot drip for weeks.
+const JSON_WITHIN: Duration = Duration::from_secs(2 * 60);
+/// What the platform allows for looking people up: less than its usual budget.
+const USERS_PER_SECOND: u32 = 5;
 
 /// Authenticates towards a helpdesk, next to the app's own token.
 const HELPDESK_AUTHORIZATION: &str = "x-lark-helpdesk-authorization";
@@ -95,15 +101,42 @@ struct Limiters {
     baike: Limiter,
     lingo: Limiter,
     ticket_image: Limiter,
+    chat: Limiter,
+    user: Limiter,
 }
 
-/// One GET, ready to be sent, and sent again.
+/// An API, as the platform counts calls and the metrics name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Api {
+    /// One that hands out bytes.
+    Bytes(Source),
+    /// Chats and who is in them.
+    Chat,
+    /// People.
+    User,
+}
+
+/// One request, ready to be sent, and sent again.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
-    pub(super) source: Source,
+    pub(super) api: Api,
     pub(super) url: Url,
     /// The first and the last byte that is asked for; all of them if none.
     pub(super) range: Option<(u64, u64)>,
+    /// What is posted; without it, it is a GET.
+    pub(super) body: Option<Bytes>,
+}
+
+impl Call {
+    /// A GET of everything.
+    pub(super) fn get(api: Api, url: Url) -> Self {
+        Self { api, url, range: None, body: None }
+    }
+
+    /// A POST of a JSON text.
+    pub(super) fn post(api: Api, url: Url, body: &Value) -> Self {
+        Self { body: Some(body.to_string().into()), ..Self::get(api, url) }
+    }
 }
 
 impl Client {
@@ -196,6 +229,15 @@ impl Client {
         self.0.helpdesk.is_some()
     }
 
+    /// Sends a call whose answer is JSON of at most `max_bytes`; returns its `data`.
+    pub(super) async fn ask(&self, call: &Call, max_bytes: usize) -> Result<Value, Rejection> {
+        let answer = self.send(call).await?;
+        let upstream = answer.upstream.clone();
+        let slow = |_| Err(Rejection::broken(&upstream, "the answer is too slow"));
+        let mut json = timeout(JSON_WITHIN, answer.json(max_bytes)).await.unwrap_or_else(slow)?;
+        json.get_mut("data").map(Value::take).ok_or_else(|| Rejection::not_a_file(&upstream, "the answer has no data"))
+    }
+
     /// Sends a call; once more with a new token if the first one is refused.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, Rejection> {
         let token = self.0.tokens.get().await?;
@@ -203,7 +245,7 @@ impl Client {
         if !is_token_refused(&first) {
             return first;
         }
-        warn!(app.id = %self.0.app_id, api = api_name(call.source), "The platform refused the token; fetching a new one");
+        warn!(app.id = %self.0.app_id, api = call.api.name(), "The platform refused the token; fetching a new one");
         self.0.tokens.evict(&token).await;
         let token = self.0.tokens.get().await?;
         let second = self.send_once(call, &token).await;
@@ -212,7 +254,7 @@ impl Client {
         {
             let (reason, Upstream { code, log_id, .. }) = (rejection.class.reason(), &rejection.upstream);
             error!(
-                app.id = %self.0.app_id, api = api_name(call.source), %reason, code, log_id,
+                app.id = %self.0.app_id, api = call.api.name(), %reason, code, log_id,
                 "The platform refused app {} with a fresh token too", self.0.app_id,
             );
         }
@@ -220,7 +262,7 @@ impl Client {
     }
 
     async fn send_once(&self, call: &Call, token: &Token) -> Result<Answer, Rejection> {
-        let permit = self.permit(call.source).await?;
+        let permit = self.permit(call.api).await?;
         let answer = match self.head(call, token).await {
             Ok(response) => {
                 drop(permit);
@@ -232,13 +274,13 @@ impl Client {
             Ok(answer) => answer.status().as_u16().to_string(),
             Err(rejection) => rejection.label(),
         };
-        self.0.metrics.count_upstream(api_name(call.source), label);
-        answer.inspect_err(|rejection| self.heed_rate_limit(call.source, rejection))
+        self.0.metrics.count_upstream(call.api.name(), label);
+        answer.inspect_err(|rejection| self.heed_rate_limit(call.api, rejection))
     }
 
     /// Waits for a place in the budget, or learns that the wait is too long for waiting in line.
-    async fn permit(&self, source: Source) -> Result<Permit, Rejection> {
-        let permit = self.0.limiters.of(source).acquire().await;
+    async fn permit(&self, api: Api) -> Result<Permit, Rejection> {
+        let permit = self.0.limiters.of(api).acquire().await;
         let waited = permit.as_ref().map_or_else(|paused| paused.0, |permit| permit.waited);
         self.0.metrics.rate_limit_wait_seconds.inc_by(waited.as_secs_f64());
         permit.map_err(|paused| Rejection {
@@ -248,10 +290,14 @@ impl Client {
     }
 
     async fn head(&self, call: &Call, token: &Token) -> Result<reqwest::Response, Rejection> {
-        let mut request = self.0.http.get(call.url.clone()).header(AUTHORIZATION, token.header());
+        let mut request = match &call.body {
+            None => self.0.http.get(call.url.clone()),
+            Some(body) => self.0.http.post(call.url.clone()).body(body.clone()),
+        };
+        request = request.header(AUTHORIZATION, token.header());
         // Without a JSON content type some of the platform's APIs leave out Content-Disposition.
         request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").header(ACCEPT_ENCODING, "identity");
-        if let (Source::TicketImage, Some(helpdesk)) = (call.source, &self.0.helpdesk) {
+        if let (Api::Bytes(Source::TicketImage), Some(helpdesk)) = (call.api, &self.0.helpdesk) {
             request = request.header(HELPDESK_AUTHORIZATION, helpdesk.clone());
         }
         if let Some((first, last)) = call.range {
@@ -268,14 +314,14 @@ impl Client {
         })
     }
 
-    fn heed_rate_limit(&self, source: Source, rejection: &Rejection) {
+    fn heed_rate_limit(&self, api: Api, rejection: &Rejection) {
         if rejection.class != Class::RateLimited {
             return;
         }
         let wait = rejection.wait.unwrap_or(PAUSE_WITHOUT_RESET);
-        self.0.limiters.of(source).pause(wait);
+        self.0.limiters.of(api).pause(wait);
         self.0.metrics.rate_limit_wait_seconds.inc_by(wait.as_secs_f64());
-        let api = api_name(source);
+        let api = api.name();
         warn!(app.id = %self.0.app_id, api, wait_seconds = wait.as_secs(), "The platform limits calls of API {api}");
     }
 }
@@ -289,27 +335,42 @@ impl fmt::Debug for Client {
 impl Limiters {
     fn new(budget: Budget) -> Self {
         let limiter = || Limiter::new(budget);
-        let (message, image, file) = (limiter(), limiter(), limiter());
-        Self { message, image, file, baike: limiter(), lingo: limiter(), ticket_image: limiter() }
+        let users = budget.per_second.map_or(USERS_PER_SECOND, |calls| calls.min(USERS_PER_SECOND));
+        Self {
+            message: limiter(),
+            image: limiter(),
+            file: limiter(),
+            baike: limiter(),
+            lingo: limiter(),
+            ticket_image: limiter(),
+            chat: limiter(),
+            user: Limiter::new(Budget { per_second: Some(users), ..budget }),
+        }
     }
 
-    fn of(&self, source: Source) -> &Limiter {
-        match source {
-            Source::Message => &self.message,
-            Source::Image => &self.image,
-            Source::File => &self.file,
-            Source::Baike => &self.baike,
-            Source::Lingo => &self.lingo,
-            Source::TicketImage => &self.ticket_image,
+    fn of(&self, api: Api) -> &Limiter {
+        match api {
+            Api::Bytes(Source::Message) => &self.message,
+            Api::Bytes(Source::Image) => &self.image,
+            Api::Bytes(Source::File) => &self.file,
+            Api::Bytes(Source::Baike) => &self.baike,
+            Api::Bytes(Source::Lingo) => &self.lingo,
+            Api::Bytes(Source::TicketImage) => &self.ticket_image,
+            Api::Chat => &self.chat,
+            Api::User => &self.user,
         }
     }
 }
 
-/// The API's name in the metrics.
-fn api_name(source: Source) -> &'static str {
-    match source {
-        Source::Message => "resource",
-        other => other.as_str(),
+impl Api {
+    /// Its name in the metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bytes(Source::Message) => "resource",
+            Self::Bytes(source) => source.as_str(),
+            Self::Chat => "chat",
+            Self::User => "user",
+        }
     }
 }
 

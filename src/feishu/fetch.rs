@@ -12,7 +12,7 @@ use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use tokio::time::Instant;
 
 use super::answer::{Answer, Refusal, Rejection};
-use super::client::{Call, Client};
+use super::client::{Api, Call, Client};
 use super::code::Class;
 use super::file_name::{from_content_disposition, mime_of};
 use super::parts::Parts;
@@ -107,7 +107,7 @@ impl Client {
             }
             Target::Image { .. } | Target::File { .. } | Target::Baike { .. } | Target::Lingo { .. } => {}
         }
-        Ok(Call { source: target.source(), url, range: None })
+        Ok(Call::get(Api::Bytes(target.source()), url))
     }
 }
 

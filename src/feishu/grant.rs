@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::answer::{Answer, Rejection, describe};
+use super::answer::{Answer, MAX_ERROR_BODY_BYTES, Rejection, describe};
 use super::app_ticket::Tickets;
 use super::client::join;
 use super::code::Class;
@@ -143,7 +143,7 @@ impl Applicant {
         })?;
         let answer = Answer::open(response, TIMEOUT).await?;
         let upstream = answer.upstream.clone();
-        Ok((answer.json().await?, upstream))
+        Ok((answer.json(MAX_ERROR_BODY_BYTES).await?, upstream))
     }
 }
 

@@ -12,6 +12,7 @@ pub mod file_name;
 mod grant;
 pub mod json;
 pub mod limit;
+pub mod names;
 mod parts;
 #[cfg(test)]
 mod scripted;

@@ -3,6 +3,7 @@
 //! Every refusal of what does not authenticate is the same line, so that a stranger learns nothing
 //! of what was inside. The log and the counters name the cause.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::archive::ingest::Inbox;
 use crate::clock::Clock;
+use crate::domain::proxies::TrustedProxies;
 use crate::feishu::webhook::{AppKeys, Inbound, Rejected, SignatureHeaders, VerifiedEvent, open_for_any};
 use crate::metrics::Metrics;
 
@@ -33,15 +35,22 @@ pub struct Gate {
     inbox: Inbox,
     metrics: Metrics,
     clock: Clock,
+    proxies: Arc<TrustedProxies>,
     bodies: Arc<Semaphore>,
 }
 
 impl Gate {
-    /// A gate for these apps.
+    /// A gate for these apps, behind these proxies.
     #[must_use]
-    pub fn new(apps: Vec<AppKeys>, inbox: Inbox, metrics: Metrics, clock: Clock) -> Self {
+    pub fn new(apps: Vec<AppKeys>, proxies: TrustedProxies, inbox: Inbox, metrics: Metrics, clock: Clock) -> Self {
         let bodies = Arc::new(Semaphore::new(MAX_BODIES_BYTES));
-        Self { apps: apps.into(), inbox, metrics, clock, bodies }
+        Self { apps: apps.into(), inbox, metrics, clock, proxies: Arc::new(proxies), bodies }
+    }
+
+    /// Where a request came from, for the log.
+    fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let forwarded_for = request.headers().get("X-Forwarded-For").and_then(|value| value.to_str().ok());
+        Some(self.proxies.client(request.peer_addr()?.ip(), forwarded_for))
     }
 }
 
@@ -103,10 +112,10 @@ async fn deliver(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, payload: 
     let answer = match receive(gate, request, payload).await {
         Ok((body, _reserved)) => match open_for_any(apps, signature_headers(request.headers()), &body) {
             Ok(inbound) => take(gate, inbound).await,
-            Err(rejected) => reject(gate, apps, rejected),
+            Err(rejected) => reject(gate, apps, request, rejected),
         },
         Err(turned_away) => {
-            tracing::warn!(cause = turned_away.label(), status = %turned_away.status(), "Turned a delivery away");
+            tracing::warn!(client = ?gate.client(request), cause = turned_away.label(), status = %turned_away.status(), "Turned a delivery away");
             refuse(gate, turned_away.status(), turned_away.label())
         }
     };
@@ -192,8 +201,8 @@ async fn take_event(gate: &Gate, event: &VerifiedEvent) -> HttpResponse {
 
 /// With an Encrypt Key every refusal is 401; without one there is nothing to learn from telling a
 /// body that cannot be read from one that does not authenticate.
-fn reject(gate: &Gate, apps: &[AppKeys], rejected: Rejected) -> HttpResponse {
-    tracing::warn!(cause = rejected.label(), "Refused a delivery: {rejected}");
+fn reject(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, rejected: Rejected) -> HttpResponse {
+    tracing::warn!(client = ?gate.client(request), cause = rejected.label(), "Refused a delivery: {rejected}");
     let encrypted = apps.iter().any(|keys| keys.encrypt_key.is_some());
     let status = match rejected {
         Rejected::NotAnObject | Rejected::OnlyEncrypted if !encrypted => StatusCode::BAD_REQUEST,

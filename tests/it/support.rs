@@ -126,6 +126,7 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         apps,
         listen: "127.0.0.1:0".parse().unwrap(),
         admin_listen: None,
+        trusted_proxies: larkive::domain::proxies::TrustedProxies::default(),
         admin_token: Some(Secret::new(ADMIN_TOKEN)),
         download_concurrency: options.download_concurrency,
         limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },

@@ -15,6 +15,21 @@ pub struct TrustedProxies(Vec<IpNet>);
 pub struct NotANetwork(String);
 
 impl TrustedProxies {
+    /// Where a request came from: the peer, or what a trusted peer says in `X-Forwarded-For`. Of a
+    /// chain of addresses the last one counts that no trusted proxy added.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, forwarded_for: Option<&str>) -> IpAddr {
+        let mut client = peer;
+        for hop in forwarded_for.unwrap_or_default().rsplit(',') {
+            if !self.contains(client) {
+                break;
+            }
+            let Ok(address) = hop.trim().parse() else { break };
+            client = address;
+        }
+        client
+    }
+
     /// Whether the `X-Forwarded-*` headers of this peer count.
     #[must_use]
     pub fn contains(&self, peer: IpAddr) -> bool {
@@ -56,6 +71,11 @@ mod tests {
         ] {
             assert_eq!(proxies.contains(peer.parse().unwrap()), trusted, "{peer}");
         }
+        let client = |peer: &str, forwarded| proxies.client(peer.parse().unwrap(), forwarded).to_string();
+        assert_eq!(client("127.0.0.1", Some("203.0.113.9")), "203.0.113.9");
+        assert_eq!(client("127.0.0.1", Some("1.2.3.4, 203.0.113.9, 10.0.0.7")), "203.0.113.9");
+        assert_eq!(client("203.0.113.9", Some("1.2.3.4")), "203.0.113.9");
+        assert_eq!(client("127.0.0.1", Some("unknown")), "127.0.0.1");
         for bad in ["localhost", "10.0.0.0/33", "10.0.0", "10.0.0.1:80"] {
             assert_eq!(bad.parse::<TrustedProxies>(), Err(NotANetwork(bad.to_owned())));
         }
