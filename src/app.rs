@@ -1,7 +1,6 @@
 //! The running archive: builds everything from its settings and owns the shutdown.
 
 use std::fs::File;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +28,7 @@ use crate::domain::error::chain;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 use crate::feishu::client::ClientSettings;
 use crate::feishu::webhook::AppKeys;
 use crate::http::api::Api;
@@ -132,7 +132,7 @@ impl App {
         let catalogue = Catalogue::open(&layout.catalogue).await?;
         let store = Store::open(&layout.store, &layout.spool)
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
-        take_back(&catalogue, &store, layout).await?;
+        take_back(&catalogue, clock.now()).await?;
         Self::assemble(setup, clock, catalogue, store, (public, admin), lock)
     }
 
@@ -158,13 +158,12 @@ impl App {
             due,
             recorder,
         };
-        let spool_prefix = spool_prefix(&setup.layout);
         let mut lanes = Vec::new();
         let slots = Slots::deal(setup.download_concurrency, setup.apps.len());
         for (app, slots) in setup.apps.iter().zip(slots) {
             let client = app_ticket::connect(app.client.clone(), app.kind, &catalogue, metrics.clone())?;
             let kept = (store.clone(), space.clone());
-            let downloader = Downloader::new(client, kept, setup.limits, clock.clone(), metrics.clone(), &spool_prefix);
+            let downloader = Downloader::new(client, kept, setup.limits, clock.clone(), metrics.clone());
             lanes.push(Lane::new(shared.clone(), slots, app.keys.app_id.clone(), downloader));
         }
         let wake = wake(&shared.due, &inbox);
@@ -240,6 +239,8 @@ impl App {
         }
         let mut writers = self.writers;
         let ended = tokio::select! {
+            // The writers end by themselves when everyone else does, which is no crash.
+            biased;
             ended = crew.watch(&shutdown) => ended,
             () = writers.crashed() => {
                 shutdown.cancel();
@@ -313,25 +314,18 @@ async fn close(catalogue: Catalogue) {
     tracing::info!("stopped");
 }
 
-/// Refreshes what a dead process left: leases, spool files, and the texts of reasons. Everything
-/// blocked by the configuration gets one try, because the configuration may be another one now.
-async fn take_back(catalogue: &Catalogue, store: &Store, layout: &DataLayout) -> anyhow::Result<()> {
+/// Takes back what dead processes had claimed (an earlier `serve`, and anybody whose lease is over)
+/// and refreshes the texts of reasons. Everything blocked by the configuration gets one try, because
+/// the configuration may be another one now.
+async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<()> {
     let write = catalogue.write()?;
     catalogue::reasons::write_texts(write, ReasonCode::ALL).await?;
-    let unfinished = resources::reclaim_of(write, OWNER).await?;
+    let unfinished = resources::reclaim_of(write, OWNER).await? + resources::reclaim_expired(write, now).await?;
     let requeued = resources::requeue_configured(write).await?;
-    let swept = store.sweep_spool(&spool_prefix(layout)).context("cannot clean the spool")?;
-    if unfinished + requeued > 0 || swept > 0 {
-        tracing::info!(unfinished, requeued, swept, "Took up what an earlier process left");
+    if unfinished + requeued > 0 {
+        tracing::info!(unfinished, requeued, "Took up what an earlier process left");
     }
     Ok(())
-}
-
-/// What this data directory's spool files begin with: several archives may share a store.
-fn spool_prefix(layout: &DataLayout) -> String {
-    let mut hasher = DefaultHasher::new();
-    layout.directory.hash(&mut hasher);
-    format!("{OWNER}-{:016x}", hasher.finish())
 }
 
 fn lock(data_dir: &Path) -> anyhow::Result<File> {

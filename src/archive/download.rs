@@ -3,7 +3,6 @@
 //! Bytes before row: the blob is published and synced before anything says `stored`. Every way a
 //! try can end is an [`Ending`]; deciding it happens here, recording it in the catalogue.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::task::AbortOnDropHandle;
@@ -45,22 +44,13 @@ pub struct Downloader {
     limits: Limits,
     clock: Clock,
     metrics: Metrics,
-    /// Tells spool files of processes apart that share a store.
-    spool_prefix: Arc<str>,
 }
 
 impl Downloader {
-    /// A downloader whose spool files begin with `spool_prefix`.
+    /// A downloader.
     #[must_use]
-    pub fn new(
-        client: Client,
-        (store, space): (Store, Space),
-        limits: Limits,
-        clock: Clock,
-        metrics: Metrics,
-        spool_prefix: &str,
-    ) -> Self {
-        Self { client, store, space, limits, clock, metrics, spool_prefix: spool_prefix.into() }
+    pub fn new(client: Client, (store, space): (Store, Space), limits: Limits, clock: Clock, metrics: Metrics) -> Self {
+        Self { client, store, space, limits, clock, metrics }
     }
 
     /// Tries a claimed resource once. Never fails: whatever happens is an ending.
@@ -107,10 +97,9 @@ impl Downloader {
         };
         let declared_mime = download.content_type.as_deref().and_then(mime_of);
         let header_name = download.file_name.clone();
-        let name = format!("{}-{}", self.spool_prefix, claim.id);
         let staging = self
             .store
-            .stage(&name, self.limits.max_resource_bytes)
+            .stage(&claim.id.to_string(), self.limits.max_resource_bytes)
             .map_err(|error| failed_here(format!("cannot write to the spool: {error}")))?;
         let Some(staging) = self.receive(download, staging, &mut room).await? else {
             return Ok(Ending::Released);

@@ -1,9 +1,12 @@
 //! The spool: bytes on their way in, hashed as they arrive, not yet visible to anyone.
 //!
-//! It lies on the store's file system, so that publishing is a link and never a copy.
+//! It lies on the store's file system, so that publishing is a link and never a copy. Whoever writes
+//! a spool file holds a lock on it, which the system takes back when the process dies: what nobody
+//! locks is nobody's and goes, whichever process left it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -55,9 +58,15 @@ pub struct Staged {
 impl Staging {
     /// Begins a spool file of its own, whoever else writes to this spool.
     pub(super) fn begin(spool: &Path, prefix: &str, limit_bytes: u64) -> io::Result<Self> {
-        let path = spool.join(format!("{prefix}-{:016x}", fastrand::u64(..)));
-        let file = File::create_new(&path)?;
-        let path = SpoolPath(path);
+        let (file, path) = loop {
+            let path = SpoolPath(spool.join(format!("{prefix}-{:016x}", fastrand::u64(..))));
+            let file = File::create_new(&path.0)?;
+            file.lock()?;
+            // Before it was locked it was nobody's, and may have been swept.
+            if file.metadata()?.nlink() > 0 {
+                break (file, path);
+            }
+        };
         Ok(Self { file, path, hasher: Sha256::new(), head: Vec::new(), size_bytes: 0, limit_bytes })
     }
 
@@ -91,6 +100,24 @@ impl Staging {
     }
 }
 
+/// Removes what dead processes have left in a spool. Returns how many files that were.
+pub(super) fn sweep(spool: &Path) -> io::Result<usize> {
+    let mut swept = 0;
+    for entry in fs::read_dir(spool)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() && is_abandoned(&entry.path()) {
+            drop(SpoolPath(entry.path()));
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}
+
+/// Whether nobody writes this file. One that cannot be opened has gone meanwhile or is another user's.
+fn is_abandoned(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+}
+
 /// A spool file's path; the file goes when this goes.
 #[derive(Debug)]
 pub(super) struct SpoolPath(pub(super) PathBuf);
@@ -102,5 +129,23 @@ impl Drop for SpoolPath {
         {
             tracing::warn!(path = %self.0.display(), %error, "Cannot remove a spool file");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_dead_have_left_goes_and_what_is_being_written_stays() {
+        let spool = tempfile::tempdir().unwrap();
+        let mut staging = Staging::begin(spool.path(), "r1", 10).unwrap();
+        fs::write(spool.path().join("r2-left"), "some").unwrap();
+        assert_eq!(sweep(spool.path()).unwrap(), 1);
+        assert_eq!(sweep(spool.path()).unwrap(), 0);
+        staging.write(b"whole").unwrap();
+        assert_eq!(fs::read(&staging.path.0).unwrap(), b"whole");
+        drop(staging);
+        assert_eq!(fs::read_dir(spool.path()).unwrap().count(), 0);
     }
 }

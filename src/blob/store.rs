@@ -5,13 +5,12 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::key::relative_path;
-use super::spool::{Staged, Staging};
+use super::spool::{self, Staged, Staging};
 use crate::domain::digest::Digest;
 
 /// How many published files may wait for their directories to be synced. Downloads in flight are
@@ -19,8 +18,8 @@ use crate::domain::digest::Digest;
 const SYNC_QUEUE: usize = 1024;
 /// How much of a file is read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// How long a spool file may lie: far longer than any download lasts.
-const SPOOL_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The name that a link is tried out under when a store is opened.
+const LINK_PROBE: &str = ".link-probe";
 
 /// A local store. Cloned freely.
 #[derive(Debug, Clone)]
@@ -42,7 +41,8 @@ struct SyncRequest {
 }
 
 impl Store {
-    /// Opens the store at `root` with its spool at `spool` on the same file system, creating both.
+    /// Opens the store at `root` with its spool at `spool` on the same file system, creating both,
+    /// and removes what dead processes have left in the spool.
     /// Starts a thread that syncs directories and ends when the last clone goes.
     ///
     /// # Errors
@@ -51,6 +51,10 @@ impl Store {
         make_directory(root)?;
         make_directory(spool)?;
         try_link(root, spool)?;
+        let swept = spool::sweep(spool)?;
+        if swept > 0 {
+            tracing::info!(swept, "Removed spool files that dead processes had left");
+        }
         let (sync, requests) = mpsc::channel(SYNC_QUEUE);
         let syncer = Syncer { root: root.to_owned(), durable: BTreeSet::new() };
         std::thread::Builder::new().name("store-sync".into()).spawn(move || syncer.run(requests))?;
@@ -58,28 +62,8 @@ impl Store {
         Ok(Self { places: Arc::new(places), sync })
     }
 
-    /// Removes the spool files whose names begin with `prefix`, because their writer is known to be
-    /// dead, and whatever is old, because nobody writes for a week.
-    ///
-    /// # Errors
-    /// If the spool cannot be read.
-    pub fn sweep_spool(&self, prefix: &str) -> io::Result<usize> {
-        let mut swept = 0;
-        for entry in fs::read_dir(&self.places.spool)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            let is_old = metadata.modified()?.elapsed().is_ok_and(|age| age > SPOOL_KEPT);
-            let is_left = entry.file_name().to_string_lossy().starts_with(prefix);
-            if metadata.is_file() && (is_left || is_old) {
-                fs::remove_file(entry.path())?;
-                swept += 1;
-            }
-        }
-        Ok(swept)
-    }
-
-    /// Begins to receive a file. `prefix` names its writer in the spool, never a user's words; at
-    /// most `limit_bytes` are taken.
+    /// Begins to receive a file. `prefix` begins its name in the spool and is the program's own, never a
+    /// user's words; at most `limit_bytes` are taken.
     ///
     /// # Errors
     /// If the spool file cannot be created.
@@ -177,15 +161,21 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
 /// Publishing is a link from the spool into the store: whether that works is better known before
 /// the first download than after it.
 fn try_link(root: &Path, spool: &Path) -> io::Result<()> {
-    let probe = tempfile::NamedTempFile::new_in(spool)?;
-    let target = root.join(format!(".link-{:016x}", fastrand::u64(..)));
-    fs::hard_link(probe.path(), &target).map_err(|error| {
-        io::Error::new(
+    let probe = Staging::begin(spool, "probe", 0)?.finish();
+    let target = root.join(LINK_PROBE);
+    // Somebody who opens the store at this moment may make, find and remove the link as well.
+    let removed = || match fs::remove_file(&target) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    removed()?;
+    match fs::hard_link(&probe.path.0, &target) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io::Error::new(
             error.kind(),
             format!("files in {} cannot be linked into {}: {error}", spool.display(), root.display()),
-        )
-    })?;
-    fs::remove_file(target)
+        )),
+        _ => removed(),
+    }
 }
 
 /// Syncs directories, each once for everything that waits.

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::output::forgive_closed_pipe;
 use super::{Exit, Outcome};
 use crate::config::{Report, Sources};
 
@@ -22,6 +23,10 @@ Examples:
 /// # Errors
 /// When the report cannot be written.
 pub fn run(sources: &Sources, stdout: &mut dyn Write, stderr: &mut dyn Write) -> Outcome {
+    forgive_closed_pipe(print(sources, stdout, stderr))
+}
+
+fn print(sources: &Sources, stdout: &mut dyn Write, stderr: &mut dyn Write) -> Outcome {
     let report = Report::of(sources);
     for line in &report.settings {
         writeln!(stdout, "{line}")?;

@@ -4,7 +4,7 @@
 //! what became of each of them.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::output::{self, Format, FormatOption, Printer, Record, human_bytes, value};
+use super::output::{self, Format, FormatOption, Printer, Record, forgive_closed_pipe, human_bytes, value};
 use super::{Exit, Outcome, signals};
 use crate::app::{App, AppSetup, Ended, Setup};
 use crate::archive::download::Limits;
@@ -273,18 +273,27 @@ pub async fn run(options: Options) -> Outcome {
     let awaited = deliver(&sandbox, &sender).await?;
     let lines = settle(&catalogue, awaited, &shutdown).await?;
     let format = options.format.choose();
-    let mut printer = Printer::new(output::stdout(), format);
-    printer.print(&lines)?;
-    printer.finish::<Line>()?;
-    let as_expected = lines.iter().all(|line| line.as_expected);
-    if !options.once && !shutdown.is_cancelled() {
-        writeln!(output::stdout(), "{}", invitation(format, address, &access.admin_token))?;
+    let stays = !options.once && !shutdown.is_cancelled();
+    let shown = show(&lines, format, stays.then(|| invitation(format, address, &access.admin_token)));
+    if stays && shown.is_ok() {
         shutdown.cancelled().await;
     }
     shutdown.cancel();
     let served = serving.await.context("the archive crashed")??;
     sandbox.stop().await;
-    Ok(if as_expected && served == Ended::OnRequest { Exit::Done } else { Exit::Problems })
+    let as_expected = lines.iter().all(|line| line.as_expected) && served == Ended::OnRequest;
+    forgive_closed_pipe(shown.map(|()| if as_expected { Exit::Done } else { Exit::Problems }))
+}
+
+/// Prints what became of the samples, and where to look at them if the archive stays up.
+fn show(lines: &[Line], format: Format, invitation: Option<String>) -> anyhow::Result<()> {
+    let mut printer = Printer::new(output::stdout(), format);
+    printer.print(lines)?;
+    printer.finish::<Line>()?;
+    if let Some(invitation) = invitation {
+        writeln!(io::stdout(), "{invitation}")?;
+    }
+    Ok(())
 }
 
 /// What the demo's app and administrators authenticate with.

@@ -134,6 +134,6 @@ async fn open(fetching: &Fetching, app: &PlatformAccess) -> anyhow::Result<Fetch
     let owner = format!("fetch-{}-{:08x}", process::id(), fastrand::u32(..));
     let space = Space::new(&[&settings.data.directory, &settings.data.store], settings.min_free_bytes);
     let kept = (store, space);
-    let downloader = Downloader::new(client, kept, serve::limits(settings), clock.clone(), metrics, &owner);
+    let downloader = Downloader::new(client, kept, serve::limits(settings), clock.clone(), metrics);
     Ok(Fetcher { catalogue, downloader, app_id: app.app_id.clone(), clock, owner })
 }

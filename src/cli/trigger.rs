@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anyhow::{bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::output::forgive_closed_pipe;
 use super::{Exit, Outcome};
 use crate::clock::Clock;
 use crate::domain::id::AppId;
@@ -76,8 +77,8 @@ pub struct TriggerTarget {
 /// Nobody listens, the configuration is wrong, or it is a real archive's.
 pub async fn run(args: Args, configured: impl FnOnce(Option<&AppId>) -> anyhow::Result<TriggerTarget>) -> Outcome {
     let Some(kind) = args.kind.filter(|_| !args.list) else {
-        list(&mut io::stdout().lock())?;
-        return Ok(Exit::Done);
+        let listed = list(&mut io::stdout().lock());
+        return forgive_closed_pipe(listed.map(|()| Exit::Done).map_err(Into::into));
     };
     let target = configured(args.app.as_ref())?;
     if is_official(&target.base_url) && !args.into_production {
@@ -93,7 +94,7 @@ pub async fn run(args: Args, configured: impl FnOnce(Option<&AppId>) -> anyhow::
     );
     let app = App { app_id: target.app_id.into(), verification_token: target.verification_token };
     let sender = Sender::new(&args.url, app, target.encrypt_key.map(EncryptKey::new))?;
-    send_all(&sender, kind, args.count).await
+    forgive_closed_pipe(send_all(&sender, kind, args.count).await)
 }
 
 /// Prints the kinds, each with a few words.

@@ -10,7 +10,6 @@ use larkive::domain::download::State;
 use larkive::domain::reason::ReasonCode;
 use larkive::domain::secret::Secret;
 use larkive::feishu::crypto::EncryptKey;
-use larkive::feishu::limit::Budget;
 use larkive::sandbox::event::{self, App as SampleApp, MessageEvent};
 use larkive::sandbox::samples::Media;
 use larkive::sandbox::sender::{Reply, Sealing, seal};
@@ -63,8 +62,13 @@ impl Neighbour {
 }
 
 /// An archive of the usual app and these others.
-async fn archive_of(more_apps: Vec<AppSetup>) -> TestApp {
-    spawn_app_with(Options { more_apps, ..Options::default() }).await
+async fn archive_of(neighbours: Vec<AppSetup>) -> TestApp {
+    spawn_app_with(Options { neighbours, ..Options::default() }).await
+}
+
+/// A custom app at a platform, with the usual verification token.
+fn app_at(platform: &Sandbox, app_id: &str, encrypt_key: Option<&'static str>) -> AppSetup {
+    app_setup(&Options { encrypt_key, ..Options::default() }, app_id, platform)
 }
 
 async fn platform() -> Sandbox {
@@ -96,14 +100,13 @@ fn callers(platform: &Sandbox) -> (BTreeSet<String>, BTreeSet<String>) {
 async fn two_platforms_and_a_wrong_secret_share_a_process_and_no_token() {
     let lark = platform().await;
     let feishu = platform().await;
-    let options = Options::default();
     let other = Neighbour::new("cli_feishu", None);
     let wrong = Neighbour::new("cli_wrong", Some("its-key"));
     let abroad = Neighbour::new("cli_lark", Some(ENCRYPT_KEY));
     let archive = archive_of(vec![
-        app_setup("cli_feishu", None, &feishu, &options),
-        app_setup("cli_wrong", Some("its-key"), &feishu, &options),
-        app_setup("cli_lark", Some(ENCRYPT_KEY), &lark, &options),
+        app_at(&feishu, "cli_feishu", None),
+        app_at(&feishu, "cli_wrong", Some("its-key")),
+        app_at(&lark, "cli_lark", Some(ENCRYPT_KEY)),
     ])
     .await;
     let rejects = json!({"answer": {"status": 200, "code": 10_015, "msg": "app secret invalid"}});
@@ -140,7 +143,7 @@ async fn two_platforms_and_a_wrong_secret_share_a_process_and_no_token() {
 async fn a_message_that_two_apps_see_is_kept_for_each_by_its_own() {
     let elsewhere = platform().await;
     let twin = Neighbour::new("cli_twin", Some(ENCRYPT_KEY));
-    let archive = archive_of(vec![app_setup("cli_twin", Some(ENCRYPT_KEY), &elsewhere, &Options::default())]).await;
+    let archive = archive_of(vec![app_at(&elsewhere, "cli_twin", Some(ENCRYPT_KEY))]).await;
     let key = Media::Png.key(1);
     let message = event::image("om_seen_by_both", &key);
     archive.deliver(&message).await;
@@ -161,10 +164,9 @@ async fn a_message_that_two_apps_see_is_kept_for_each_by_its_own() {
 #[tokio::test]
 async fn paths_and_tokens_belong_to_one_app() {
     let elsewhere = platform().await;
-    let options = Options::default();
-    let mut plain = app_setup("cli_plain", None, &elsewhere, &options);
+    let mut plain = app_at(&elsewhere, "cli_plain", None);
     plain.keys.verification_token = Secret::new("token-of-its-own");
-    let archive = archive_of(vec![plain, app_setup("cli_lark", Some("another-key"), &elsewhere, &options)]).await;
+    let archive = archive_of(vec![plain, app_at(&elsewhere, "cli_lark", Some("another-key"))]).await;
     let first = Neighbour::new(APP_ID, Some(ENCRYPT_KEY));
     let message = event::image("om_1", &Media::Png.key(1)).payload(&first.app, archive.clock.now());
 
@@ -197,7 +199,7 @@ async fn paths_and_tokens_belong_to_one_app() {
 async fn an_app_whose_downloads_hang_leaves_room_for_the_others() {
     let elsewhere = platform().await;
     let quick = Neighbour::new("cli_quick", Some(ENCRYPT_KEY));
-    let archive = archive_of(vec![app_setup("cli_quick", Some(ENCRYPT_KEY), &elsewhere, &Options::default())]).await;
+    let archive = archive_of(vec![app_at(&elsewhere, "cli_quick", Some(ENCRYPT_KEY))]).await;
     archive.fault(json!({"route": "resource", "do": "hang"}));
     for seed in 0..20 {
         archive.deliver(&event::image(&format!("om_{seed}"), &Media::Png.key(seed))).await;
@@ -213,11 +215,10 @@ async fn an_app_whose_downloads_hang_leaves_room_for_the_others() {
 
 #[tokio::test]
 async fn a_rate_limit_concerns_one_app() {
-    let options = Options { budget: Budget::PLATFORM, ..Options::default() };
     let elsewhere = platform().await;
     let other = Neighbour::new("cli_other", Some(ENCRYPT_KEY));
-    let more_apps = vec![app_setup("cli_other", Some(ENCRYPT_KEY), &elsewhere, &options)];
-    let archive = spawn_app_with(Options { more_apps, ..options }).await;
+    let neighbours = vec![app_at(&elsewhere, "cli_other", Some(ENCRYPT_KEY))];
+    let archive = archive_of(neighbours).await;
     archive.fault(json!({"route": "resource", "do": {"rate_limited": {"status": 429, "reset": 3000}}}));
     let key = Media::Png.key(1);
     archive.deliver(&event::image("om_1", &key)).await;
@@ -249,7 +250,7 @@ async fn a_redirect_is_not_followed_to_another_host() {
 /// An archive of a store app beside the usual app, and the platform that it lives on.
 async fn store_app() -> (Neighbour, Sandbox, TestApp) {
     let platform = platform().await;
-    let mut setup = app_setup("cli_store", Some(ENCRYPT_KEY), &platform, &Options::default());
+    let mut setup = app_at(&platform, "cli_store", Some(ENCRYPT_KEY));
     setup.kind = AppKind::Store;
     let archive = archive_of(vec![setup]).await;
     (Neighbour::new("cli_store", Some(ENCRYPT_KEY)), platform, archive)

@@ -2,10 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod api;
 mod apps;
 mod architecture;
+mod catalogue;
+mod cli;
 mod codes;
+mod content;
 mod corpus;
+mod crash;
+mod deliveries;
+mod faults;
+mod health;
+mod program;
 mod properties;
+mod rate_limits;
+mod redelivery;
+mod regression;
 mod support;
+mod tokens;
 mod webhook;
+mod wire;

@@ -16,6 +16,8 @@ use larkive::config::DataLayout;
 use larkive::domain::app::AppKind;
 use larkive::domain::download::State;
 use larkive::domain::filter::Filter;
+use larkive::domain::id::AppId;
+use larkive::domain::proxies::TrustedProxies;
 use larkive::domain::secret::Secret;
 use larkive::domain::time::Timestamp;
 use larkive::feishu::client::ClientSettings;
@@ -25,6 +27,9 @@ use larkive::feishu::webhook::AppKeys;
 use larkive::sandbox::event::{App as SampleApp, MessageEvent};
 use larkive::sandbox::sender::{Reply, Sender};
 use larkive::sandbox::{Rule, Sandbox, SandboxOptions};
+use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -42,28 +47,39 @@ const START_MS: i64 = 1_767_225_600_000;
 
 /// How a test wants its archive.
 pub struct Options {
+    pub app_id: &'static str,
+    /// Further apps, with the same token and key.
+    pub more_apps: &'static [&'static str],
+    pub verification_token: &'static str,
     pub encrypt_key: Option<&'static str>,
+    pub admin_listen: Option<SocketAddr>,
+    pub admin_token: Option<&'static str>,
     pub download_concurrency: usize,
     pub max_resource_bytes: u64,
     pub retry_for: Duration,
     pub min_free_bytes: u64,
     pub idle_timeout: Duration,
     pub budget: Budget,
-    /// Apps beside the first one, each at whatever platform it says.
-    pub more_apps: Vec<AppSetup>,
+    /// Further apps, each at whatever platform and with whatever keys it says.
+    pub neighbours: Vec<AppSetup>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
+            app_id: APP_ID,
+            more_apps: &[],
+            verification_token: VERIFICATION_TOKEN,
             encrypt_key: Some(ENCRYPT_KEY),
+            admin_listen: None,
+            admin_token: Some(ADMIN_TOKEN),
             download_concurrency: 4,
             max_resource_bytes: 64 << 20,
             retry_for: Duration::from_secs(72 * 3600),
             min_free_bytes: 0,
             idle_timeout: Duration::from_secs(20),
             budget: Budget::OFF,
-            more_apps: Vec::new(),
+            neighbours: Vec::new(),
         }
     }
 }
@@ -76,6 +92,7 @@ pub struct TestApp {
     pub catalogue: Catalogue,
     pub store: Store,
     pub address: SocketAddr,
+    pub admin_address: SocketAddr,
     pub layout: DataLayout,
     pub http: reqwest::Client,
     options: Options,
@@ -95,7 +112,7 @@ pub async fn spawn_app_with(options: Options) -> TestApp {
     let directory = tempfile::tempdir().unwrap();
     let layout = DataLayout::within(directory.path());
     let app = App::open(setup(&options, layout.clone(), &platform), clock.clone()).await.unwrap();
-    let address = app.address().unwrap();
+    let (address, admin_address) = (app.address().unwrap(), app.admin_address().unwrap());
     let (catalogue, store, wake) = (app.catalogue.clone(), app.store.clone(), app.wake.clone());
     let shutdown = CancellationToken::new();
     let serving = tokio::spawn(app.serve(shutdown.clone()));
@@ -108,6 +125,7 @@ pub async fn spawn_app_with(options: Options) -> TestApp {
         catalogue,
         store,
         address,
+        admin_address,
         layout,
         http,
         options,
@@ -119,28 +137,28 @@ pub async fn spawn_app_with(options: Options) -> TestApp {
 }
 
 fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
-    let first = app_setup(APP_ID, options.encrypt_key, platform, options);
-    let apps = std::iter::once(first).chain(options.more_apps.iter().cloned()).collect();
+    let app_ids = std::iter::once(&options.app_id).chain(options.more_apps);
+    let here = app_ids.map(|app_id| app_setup(options, app_id, platform));
     Setup {
         layout,
-        apps,
+        apps: here.chain(options.neighbours.iter().cloned()).collect(),
         listen: "127.0.0.1:0".parse().unwrap(),
-        admin_listen: None,
-        trusted_proxies: larkive::domain::proxies::TrustedProxies::default(),
-        admin_token: Some(Secret::new(ADMIN_TOKEN)),
+        admin_listen: options.admin_listen,
+        trusted_proxies: TrustedProxies::default(),
+        admin_token: options.admin_token.map(Secret::new),
         download_concurrency: options.download_concurrency,
         limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
         min_free_bytes: options.min_free_bytes,
     }
 }
 
-/// A custom app at a platform, with the usual verification token.
-pub fn app_setup(app_id: &str, encrypt_key: Option<&str>, platform: &Sandbox, options: &Options) -> AppSetup {
-    let app_id: larkive::domain::id::AppId = app_id.parse().unwrap();
+/// A custom app at a platform.
+pub fn app_setup(options: &Options, app_id: &str, platform: &Sandbox) -> AppSetup {
+    let app_id: AppId = app_id.parse().unwrap();
     let keys = AppKeys {
         app_id: app_id.clone(),
-        verification_token: Secret::new(VERIFICATION_TOKEN),
-        encrypt_key: encrypt_key.map(|key| EncryptKey::new(Secret::new(key))),
+        verification_token: Secret::new(options.verification_token),
+        encrypt_key: options.encrypt_key.map(|key| EncryptKey::new(Secret::new(key))),
     };
     let client = ClientSettings {
         base_url: platform.base_url().parse().unwrap(),
@@ -154,7 +172,11 @@ pub fn app_setup(app_id: &str, encrypt_key: Option<&str>, platform: &Sandbox, op
 }
 
 fn sender(options: &Options, address: SocketAddr) -> Sender {
-    let app = SampleApp { app_id: APP_ID.to_owned(), verification_token: Secret::new(VERIFICATION_TOKEN) };
+    sender_for(options.app_id, options, address)
+}
+
+fn sender_for(app_id: &str, options: &Options, address: SocketAddr) -> Sender {
+    let app = SampleApp { app_id: app_id.to_owned(), verification_token: Secret::new(options.verification_token) };
     let key = options.encrypt_key.map(|key| EncryptKey::new(Secret::new(key)));
     Sender::new(&format!("http://{address}/webhook/event"), app, key).unwrap()
 }
@@ -166,8 +188,18 @@ impl TestApp {
         assert_eq!(reply.status, 200, "{}", reply.body);
     }
 
+    /// The settings that it was opened with.
+    pub fn setup(&self) -> Setup {
+        setup(&self.options, self.layout.clone(), &self.platform)
+    }
+
+    /// A sender of another app's events.
+    pub fn sender_of(&self, app_id: &str) -> Sender {
+        sender_for(app_id, &self.options, self.address)
+    }
+
     /// Delivers an event, encrypted and signed if there is a key.
-    pub async fn deliver_payload(&self, payload: &serde_json::Value) -> Reply {
+    pub async fn deliver_payload(&self, payload: &Value) -> Reply {
         self.sender.deliver(payload).await.unwrap()
     }
 
@@ -235,9 +267,8 @@ impl TestApp {
         self.shutdown.cancel();
         let exit = (&mut self.serving).await.unwrap().unwrap();
         assert_eq!(exit, Ended::OnRequest);
-        let app =
-            App::open(setup(&self.options, self.layout.clone(), &self.platform), self.clock.clone()).await.unwrap();
-        self.address = app.address().unwrap();
+        let app = App::open(self.setup(), self.clock.clone()).await.unwrap();
+        (self.address, self.admin_address) = (app.address().unwrap(), app.admin_address().unwrap());
         (self.catalogue, self.store, self.wake) = (app.catalogue.clone(), app.store.clone(), app.wake.clone());
         self.sender = sender(&self.options, self.address);
         self.shutdown = CancellationToken::new();
@@ -247,14 +278,61 @@ impl TestApp {
 
     /// GETs a path of the API with the right token.
     pub async fn api(&self, path: &str) -> reqwest::Response {
-        let url = format!("http://{}{path}", self.address);
+        let url = format!("http://{}{path}", self.admin_address);
         self.http.get(url).bearer_auth(ADMIN_TOKEN).send().await.unwrap()
     }
 
+    /// The JSON under a path of the API.
+    pub async fn json(&self, path: &str) -> Value {
+        let answer = self.api(path).await;
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+
+    /// POSTs to a path of the API with the right token; the JSON of a 202.
+    pub async fn post(&self, path: &str) -> Value {
+        let url = format!("http://{}{path}", self.admin_address);
+        let answer = self.http.post(url).bearer_auth(ADMIN_TOKEN).send().await.unwrap();
+        assert_eq!(answer.status(), 202, "{path}");
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+
+    /// The value of a metric; nothing if it is not there (yet).
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.http.get(format!("http://{}/metrics", self.admin_address)).send().await.unwrap();
+        let text = text.text().await.unwrap();
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// A number out of the catalogue.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(self.catalogue.read()).await.unwrap()
+    }
+
+    /// A connection of its own to the catalogue, as another program would have.
+    pub async fn outside_connection(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(&self.layout.catalogue).busy_timeout(PATIENCE);
+        options.connect().await.unwrap()
+    }
+
+    /// The files that lie in the spool.
+    pub fn spooled(&self) -> usize {
+        std::fs::read_dir(&self.layout.spool).unwrap().count()
+    }
+
     /// Adds a rule to the platform's script.
-    pub fn fault(&self, rule: serde_json::Value) {
+    pub fn fault(&self, rule: Value) {
         let rule: Rule = serde_json::from_value(rule).unwrap();
         self.platform.fault(rule);
+    }
+}
+
+/// Waits until something is so.
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "after {PATIENCE:?} still not: {what}");
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 

@@ -1,0 +1,12 @@
+//! What went wrong once. Each test is named after it.
+
+use crate::support::spawn_app;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_that_ended_because_of_a_shutdown_were_taken_for_crashed() {
+    let mut app = spawn_app().await;
+    for _ in 0..20 {
+        // Complains unless the archive says that it ended because it was told to.
+        app = app.restart().await;
+    }
+}
