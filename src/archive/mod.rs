@@ -1,5 +1,6 @@
 //! What Larkive does: one verb per file. Rows change only through here.
 
+pub mod app_ticket;
 pub mod chat;
 pub mod dictionary;
 pub mod download;

@@ -1,6 +1,6 @@
 //! Notices: events that tell of something other than a new message.
 
-use super::{chat, recall, ticket};
+use super::{app_ticket, chat, recall, ticket};
 use crate::catalogue::{CatalogueError, Transaction};
 use crate::domain::chat::Presence;
 use crate::domain::id::AppId;
@@ -41,7 +41,8 @@ pub async fn apply(transaction: &mut Transaction, notice: &Notice) -> Result<Use
         Event::BotDeleted(chat) => chat::bot_moved(transaction, notice, chat, Presence::Out).await,
         Event::ChatDisbanded(chat) => chat::disbanded(transaction, notice, chat).await,
         Event::ChatUpdated(chat) => chat::updated(transaction, notice, chat).await,
-        Event::MessageReceived(_) | Event::AppTicket { .. } | Event::Unused { .. } => {
+        Event::AppTicket { ticket, sent_at } => app_ticket::keep(transaction, notice, ticket, *sent_at).await,
+        Event::MessageReceived(_) | Event::Unused { .. } => {
             tracing::debug!(app.id = %notice.app_id, "Kept an event that is not used");
             Ok(Use::Unused)
         }

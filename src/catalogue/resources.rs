@@ -12,7 +12,7 @@ use super::{CatalogueError, Transaction, tickets};
 use crate::domain::digest::Digest;
 use crate::domain::download::{State, Upstream};
 use crate::domain::error::chain;
-use crate::domain::id::{AppId, MessageId, ResourceId, ResourceKey, path_segment};
+use crate::domain::id::{AppId, MessageId, ResourceId, ResourceKey, TenantKey, path_segment};
 use crate::domain::reason::ReasonCode;
 use crate::domain::resource::{Found, ResourceType, Role};
 use crate::domain::source::{Source, Target};
@@ -195,6 +195,8 @@ pub struct Claim {
     pub id: ResourceId,
     /// The app that can ask for it.
     pub app_id: AppId,
+    /// The tenant in whose name it is asked for, if the archive knows it.
+    pub tenant_key: Option<TenantKey>,
     /// What to ask for; or why there is no use in asking.
     pub target: Result<Target, ReasonCode>,
     /// The name its message gives it.
@@ -209,7 +211,7 @@ pub struct Claim {
     pub failing_since: Option<Timestamp>,
 }
 
-const CLAIMED_COLUMNS: &str = "RETURNING resource_row_id, app_id, source, owner, download_message_id, type, key, role, \
+const CLAIMED_COLUMNS: &str = "RETURNING resource_row_id, app_id, tenant_key, source, owner, download_message_id, type, key, role, \
      index_asked, file_name, failures, failures_alike, reason_code, rate_waits, failing_since";
 
 /// Claims what is due for an app: new messages before old ones, and what failed before after both,
@@ -350,6 +352,7 @@ fn read_claim(row: &SqliteRow) -> Result<Claim, CatalogueError> {
     let id: i64 = row.try_get("resource_row_id")?;
     let bad = |column, message: String| CatalogueError::BadValue { table: "resources", column, row: id, message };
     let app_id: String = row.try_get("app_id")?;
+    let tenant_key: Option<String> = row.try_get("tenant_key")?;
     let failing_since: Option<i64> = row.try_get("failing_since")?;
     let reason: Option<String> = row.try_get("reason_code")?;
     let reason = reason.map(|reason| reason.parse::<ReasonCode>()).transpose();
@@ -358,6 +361,7 @@ fn read_claim(row: &SqliteRow) -> Result<Claim, CatalogueError> {
     Ok(Claim {
         id: ResourceId(id),
         app_id: app_id.parse().map_err(|error| bad("app_id", format!("{error}")))?,
+        tenant_key: tenant_key.and_then(|tenant_key| tenant_key.parse().ok()),
         target: read_target(row, id)?,
         file_name: row.try_get("file_name")?,
         failures: row.try_get("failures")?,

@@ -25,6 +25,7 @@ use crate::catalogue::listing;
 use crate::catalogue::listing::resource::Resource;
 use crate::clock::Clock;
 use crate::config::DataLayout;
+use crate::domain::app::AppKind;
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
@@ -183,6 +184,7 @@ impl Mishap {
             route: Some(Route::Resource),
             key: Some(key.to_owned()),
             message: None,
+            app: None,
             after: 0,
             times,
             delay_ms: 0,
@@ -338,7 +340,7 @@ impl Access {
         };
         Ok(Setup {
             layout,
-            apps: vec![AppSetup { keys, client }],
+            apps: vec![AppSetup { keys, client, kind: AppKind::Custom }],
             listen: USUAL_ADDRESS,
             admin_listen: None,
             trusted_proxies: TrustedProxies::default(),

@@ -12,6 +12,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::output::{Format, FormatOption, Printer, Stdout, forgive_closed_pipe, stdout};
 use super::{Exit, Outcome, serve, signals};
+use crate::archive::app_ticket;
 use crate::archive::download::Downloader;
 use crate::archive::fetch::{Fetcher, Manner};
 use crate::archive::{dictionary, post};
@@ -323,7 +324,7 @@ async fn open(fetching: &Fetching, app: &PlatformAccess) -> anyhow::Result<(Fetc
     reasons::write_texts(catalogue.write()?, ReasonCode::ALL).await?;
     let store = Store::open(&settings.data.store, &settings.data.spool)
         .with_context(|| format!("cannot open the store {}", settings.data.store.display()))?;
-    let client = Client::new(serve::client_settings(app, settings), metrics.clone())?;
+    let client = app_ticket::connect(serve::client_settings(app, settings), app.kind, &catalogue, metrics.clone())?;
     let owner = format!("fetch-{}-{:08x}", process::id(), fastrand::u32(..));
     let space = Space::new(&[&settings.data.directory, &settings.data.store], settings.min_free_bytes);
     let kept = (store, space);

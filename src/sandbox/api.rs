@@ -2,22 +2,22 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+
 use serde_json::json;
 
 use super::answer::{Answer, Refusal};
 use super::call::{Call, Route};
+use super::desk::Desk;
 use super::dictionary;
 use super::directory;
 use super::faults::{Action, RangeFault, Spelling};
 use super::samples::{self, Origin};
 use super::shelf::{Item, Reader, Shelf};
 use super::ticket::{self, TicketImage};
-use super::tokens::Tokens;
+use super::tokens::{Holder, Tokens};
 use super::wire::Request;
 use crate::clock::Clock;
 use crate::domain::resource::ResourceType;
@@ -38,15 +38,21 @@ enum Wanted {
     Nonsense,
 }
 
-#[derive(Deserialize)]
-struct Credentials {
-    app_id: String,
-    app_secret: String,
-}
-
 impl Api {
     pub(super) fn new(fixtures: Option<PathBuf>, clock: Clock) -> Self {
         Self { shelf: Shelf::new(fixtures), tokens: Tokens::default(), clock }
+    }
+
+    /// Adds who calls, as far as the call tells.
+    pub(super) fn identify(&self, request: &Request, call: Call) -> Call {
+        let Some(holder) = self.desk().caller(request) else { return call };
+        let (app_id, tenant_key) = (Some(holder.app_id().to_owned()), holder.tenant_key().map(str::to_owned));
+        Call { app_id, tenant_key, ..call }
+    }
+
+    /// Where tokens are handed out.
+    fn desk(&self) -> Desk<'_> {
+        Desk { tokens: &self.tokens, now: self.clock.now() }
     }
 
     /// Answers a call: as it should be, or as the action wants it.
@@ -63,7 +69,9 @@ impl Api {
 
     async fn proper(&self, request: &Request, call: &Call, action: &Action) -> Result<Answer, Refusal> {
         match call.route {
-            Route::Token => self.grant(request, action),
+            Route::Token | Route::AppToken | Route::TenantToken | Route::TicketResend => {
+                self.desk().answer(request, call.route, action)
+            }
             Route::Chat | Route::Members | Route::Users => {
                 self.authorise(request)?;
                 let data = directory::answer(request, call)?;
@@ -94,24 +102,6 @@ impl Api {
         }
     }
 
-    fn grant(&self, request: &Request, action: &Action) -> Result<Answer, Refusal> {
-        let credentials: Option<Credentials> = serde_json::from_slice(&request.body).ok();
-        let Some(credentials) = credentials.filter(|c| !c.app_id.is_empty() && !c.app_secret.is_empty()) else {
-            return Err(Refusal::new(400, 10003, "invalid param"));
-        };
-        let now = self.clock.now();
-        let grant = match action {
-            Action::TokenLife { seconds } => {
-                self.tokens.grant_for(&credentials.app_id, Duration::from_secs(*seconds), now)
-            }
-            _ => self.tokens.grant(&credentials.app_id, now),
-        };
-        Ok(Answer::json(
-            200,
-            &json!({"code": 0, "msg": "ok", "tenant_access_token": grant.token, "expire": grant.expire_seconds}),
-        ))
-    }
-
     fn authorise(&self, request: &Request) -> Result<(), Refusal> {
         let Some(token) = bearer(request) else {
             return Err(Refusal::new(
@@ -120,7 +110,7 @@ impl Api {
                 "Missing access token for authorization. Please make a request with token attached.",
             ));
         };
-        if !self.tokens.knows(token, self.clock.now()) {
+        if matches!(self.tokens.holder_of(token, self.clock.now()), None | Some(Holder::Store { .. })) {
             return Err(Refusal::new(
                 400,
                 99991663,

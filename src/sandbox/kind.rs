@@ -81,6 +81,8 @@ pub enum Kind {
     ChatDisbanded,
     /// An event in the v1.0 envelope.
     V1,
+    /// A store app's ticket.
+    AppTicket,
     /// The platform's check of the address: encrypted, not signed.
     UrlVerification,
     /// An encrypted event without a signature.
@@ -124,6 +126,7 @@ names!(
     ChatUnrestricted = "chat_unrestricted",
     ChatDisbanded = "chat_disbanded",
     V1 = "v1",
+    AppTicket = "app_ticket",
     UrlVerification = "url_verification",
     Unsigned = "unsigned",
     BadSignature = "bad_signature",
@@ -164,6 +167,7 @@ impl Kind {
             Self::ChatUnrestricted => "the usual group allows downloads again",
             Self::ChatDisbanded => "the usual group is disbanded",
             Self::V1 => "an event in the v1.0 envelope",
+            Self::AppTicket => "a store app's ticket",
             Self::UrlVerification => "the platform's check of the address: encrypted, not signed",
             Self::Unsigned => "an encrypted event without a signature; expect 401",
             Self::BadSignature => "an encrypted event with a wrong signature; expect 401",
@@ -338,6 +342,9 @@ fn recall(message_id: &str, event_id: &str, app: &App, now: Timestamp) -> Sample
 fn without_message(kind: Kind, event_id: String, app: &App, now: Timestamp) -> SampleEvent {
     let (event_id, payload) = match (kind, notice(kind)) {
         (Kind::UrlVerification, _) => (None, event::url_verification(app, &event_id)),
+        (Kind::AppTicket, _) => {
+            (Some(event_id.clone()), event::app_ticket(app, &event_id, &format!("ticket-{event_id}"), now))
+        }
         (_, Some(notice)) => {
             let event = NoticeEvent { event_id, notice };
             (Some(event.event_id.clone()), event.payload(app, now))
@@ -386,6 +393,7 @@ fn message(kind: Kind, seed: u64) -> Option<(MessageEvent, Vec<Expected>)> {
         | Kind::TicketImage
         | Kind::TicketPost
         | Kind::V1
+        | Kind::AppTicket
         | Kind::UrlVerification => return None,
         Kind::Image | Kind::Recalled | Kind::Duplicate | Kind::Unsigned | Kind::BadSignature | Kind::Tampered => {
             image(&id, Media::Png, seed)

@@ -10,6 +10,7 @@ mod api;
 mod call;
 mod control;
 mod delivery;
+mod desk;
 pub mod dictionary;
 pub mod directory;
 pub mod event;
