@@ -9,10 +9,11 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{HttpServer, web};
 use anyhow::Context as _;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::app_ticket;
 use crate::archive::chat;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
@@ -24,19 +25,20 @@ use crate::blob::store::{Store, make_directory};
 use crate::catalogue::{self, Catalogue, recalls, resources};
 use crate::clock::Clock;
 use crate::config::DataLayout;
+use crate::domain::app::AppKind;
 use crate::domain::error::chain;
 use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-use crate::feishu::client::{Client, ClientSettings};
+use crate::feishu::client::ClientSettings;
 use crate::feishu::webhook::AppKeys;
 use crate::http::api::Api;
 use crate::http::health::Vitals;
 use crate::http::webhook::Gate;
 use crate::metrics::Metrics;
-use crate::worker::{Lane, Shared, keep_leases};
+use crate::worker::{Lane, Shared, Slots, keep_leases};
 
 /// The lease owner of the one process that serves a data directory.
 const OWNER: &str = "serve";
@@ -56,6 +58,8 @@ pub struct AppSetup {
     pub keys: AppKeys,
     /// How its bytes are fetched.
     pub client: ClientSettings,
+    /// How it comes by its tokens.
+    pub kind: AppKind,
 }
 
 /// Everything that a serving archive needs to know.
@@ -158,18 +162,18 @@ impl App {
             space: space.clone(),
             owner: OWNER.into(),
             clock: clock.clone(),
-            slots: Arc::new(Semaphore::new(setup.download_concurrency)),
             due,
             recorder,
         };
         let (mut lanes, mut namers) = (Vec::new(), Vec::new());
-        for app in &setup.apps {
-            let client = Client::new(app.client.clone(), metrics.clone())?;
+        let slots = Slots::deal(setup.download_concurrency, setup.apps.len());
+        for (app, slots) in setup.apps.iter().zip(slots) {
+            let client = app_ticket::connect(app.client.clone(), app.kind, &catalogue, metrics.clone())?;
             let app_id = &app.keys.app_id;
             namers.push(Namer::new(catalogue.clone(), client.clone(), app_id.clone(), clock.clone()));
             let kept = (store.clone(), space.clone());
             let downloader = Downloader::new(client, kept, setup.limits, clock.clone(), metrics.clone());
-            lanes.push(Lane::new(shared.clone(), app_id.clone(), downloader));
+            lanes.push(Lane::new(shared.clone(), slots, app_id.clone(), downloader));
         }
         let wake = wake(&shared.due, &inbox);
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
@@ -177,6 +181,7 @@ impl App {
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
             api: Api {
                 catalogue: catalogue.clone(),
+                apps: setup.apps.iter().map(|app| app.keys.app_id.clone()).collect(),
                 store: Arc::new(store.clone()),
                 admin_token: setup.admin_token,
                 clock: clock.clone(),

@@ -1,7 +1,9 @@
 //! The worker: claims what is due, downloads it, records how it ended.
 //!
-//! One lane for each app, all sharing the downloads in flight. A resource's row is its job, so a
-//! crash loses nothing: what was running is due again when its lease is over.
+//! One lane for each app. Half of the downloads in flight are dealt out among the lanes, the other
+//! half goes to whoever has work: an app whose downloads all hang takes nothing from the others but
+//! what they could have borrowed. A resource's row is its job, so a crash loses nothing: what was
+//! running is due again when its lease is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,18 +44,50 @@ pub struct Shared {
     pub owner: Arc<str>,
     /// The clock.
     pub clock: Clock,
-    /// Downloads in flight.
-    pub slots: Arc<Semaphore>,
     /// Told when something may have become due.
     pub due: watch::Sender<()>,
     /// Where endings go.
     pub recorder: Recorder,
 }
 
+/// The downloads that a lane may have in flight: some that are its own, and some that it shares
+/// with every other lane.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    own: Arc<Semaphore>,
+    common: Arc<Semaphore>,
+}
+
+impl Slots {
+    /// Deals out `total` downloads in flight among so many lanes. Where there are fewer than lanes,
+    /// they wait in line for all of them.
+    #[must_use]
+    pub fn deal(total: usize, lanes: usize) -> Vec<Self> {
+        let fair = total / lanes.max(1);
+        let own = fair.div_ceil(2);
+        let common = Arc::new(Semaphore::new(total - own * lanes));
+        let slots = |_| Self { own: Arc::new(Semaphore::new(own)), common: common.clone() };
+        (0..lanes).map(slots).collect()
+    }
+
+    /// Waits for a free slot and takes every further one that is free as well.
+    async fn take_free(&self) -> Option<Vec<OwnedSemaphorePermit>> {
+        let first = tokio::select! {
+            biased;
+            permit = self.own.clone().acquire_owned() => permit.ok()?,
+            permit = self.common.clone().acquire_owned() => permit.ok()?,
+        };
+        let free = |slots: &Arc<Semaphore>| slots.clone().try_acquire_owned().ok();
+        let more = std::iter::from_fn(|| free(&self.own).or_else(|| free(&self.common)));
+        Some(std::iter::once(first).chain(more).collect())
+    }
+}
+
 /// Downloads for one app.
 #[derive(Debug, Clone)]
 pub struct Lane {
     shared: Shared,
+    slots: Slots,
     app_id: AppId,
     downloader: Downloader,
 }
@@ -61,8 +95,8 @@ pub struct Lane {
 impl Lane {
     /// A lane for an app.
     #[must_use]
-    pub fn new(shared: Shared, app_id: AppId, downloader: Downloader) -> Self {
-        Self { shared, app_id, downloader }
+    pub fn new(shared: Shared, slots: Slots, app_id: AppId, downloader: Downloader) -> Self {
+        Self { shared, slots, app_id, downloader }
     }
 
     /// Works until `shutdown`, then lets downloads in flight finish for a while. What did not
@@ -111,7 +145,7 @@ impl Lane {
     /// Claims as much as there are free slots for and starts it; returns how much that was.
     async fn start_some(&self, tries: &mut JoinSet<()>, shutdown: &CancellationToken) -> Result<usize, CatalogueError> {
         while tries.try_join_next().is_some() {}
-        let Some(permits) = self.free_slots(shutdown).await else { return Ok(0) };
+        let Some(Some(permits)) = shutdown.run_until_cancelled(self.slots.take_free()).await else { return Ok(0) };
         if self.disk_is_full() {
             tokio::select! {
                 () = tokio::time::sleep(AFTER_FAILURE) => {}
@@ -125,17 +159,6 @@ impl Lane {
             tries.spawn(self.clone().try_and_record(claim, permit));
         }
         Ok(count)
-    }
-
-    /// Waits for a free slot and takes every further one that is free as well.
-    async fn free_slots(&self, shutdown: &CancellationToken) -> Option<Vec<OwnedSemaphorePermit>> {
-        let slots = &self.shared.slots;
-        let first = tokio::select! {
-            permit = slots.clone().acquire_owned() => permit.ok()?,
-            () = shutdown.cancelled() => return None,
-        };
-        let more = std::iter::from_fn(|| slots.clone().try_acquire_owned().ok());
-        Some(std::iter::once(first).chain(more).collect())
     }
 
     fn disk_is_full(&self) -> bool {
@@ -195,4 +218,36 @@ async fn lease_chore(shared: &Shared) -> Result<(), CatalogueError> {
         shared.due.send_replace(());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_lane_keeps_slots_whatever_the_others_hold() {
+        for (total, lanes, first, others) in [(16, 1, 16, 0), (16, 3, 10, 3), (2, 2, 1, 1), (256, 5, 152, 26)] {
+            let slots = Slots::deal(total, lanes);
+            let mut held = vec![slots[0].take_free().await.unwrap()];
+            assert_eq!(held[0].len(), first, "{total} among {lanes}");
+            for other in &slots[1..] {
+                held.push(other.take_free().await.unwrap());
+                assert_eq!(held[held.len() - 1].len(), others, "{total} among {lanes}");
+            }
+            assert_eq!(held.iter().map(Vec::len).sum::<usize>(), total);
+        }
+    }
+
+    #[tokio::test]
+    async fn lanes_that_outnumber_the_slots_take_turns() {
+        let slots = Slots::deal(1, 2);
+        let held = slots[0].take_free().await.unwrap();
+        let waiting = tokio::spawn({
+            let other = slots[1].clone();
+            async move { other.take_free().await.unwrap().len() }
+        });
+        tokio::task::yield_now().await;
+        drop(held);
+        assert_eq!(waiting.await.unwrap(), 1);
+    }
 }

@@ -88,7 +88,7 @@ impl Downloader {
             Ok(target) => target,
             Err(reason) => return Ok(Ending::Ended { reason: *reason, upstream: Upstream::default() }),
         };
-        let download = self.client.fetch(target).await?;
+        let download = self.client.for_tenant(claim.tenant_key.as_ref()).fetch(target).await?;
         if download.declared_bytes.is_some_and(|bytes| bytes > self.limits.max_resource_bytes) {
             return Err(too_large(self.limits.max_resource_bytes));
         }

@@ -1,6 +1,6 @@
 //! Notices: events that tell of something other than a new message.
 
-use super::{chat, recall};
+use super::{app_ticket, chat, recall, ticket};
 use crate::catalogue::{CatalogueError, Transaction};
 use crate::domain::chat::Presence;
 use crate::domain::id::AppId;
@@ -33,6 +33,7 @@ pub enum Use {
 /// If the catalogue fails.
 pub async fn apply(transaction: &mut Transaction, notice: &Notice) -> Result<Use, CatalogueError> {
     match &notice.event {
+        Event::TicketMessage(message) => ticket::apply(transaction, notice, message).await,
         Event::Recalled { message_id, recalled_at, recall_type, .. } => {
             recall::apply(transaction, notice, message_id, *recalled_at, recall_type.as_deref()).await
         }
@@ -40,7 +41,8 @@ pub async fn apply(transaction: &mut Transaction, notice: &Notice) -> Result<Use
         Event::BotDeleted(chat) => chat::bot_moved(transaction, notice, chat, Presence::Out).await,
         Event::ChatDisbanded(chat) => chat::disbanded(transaction, notice, chat).await,
         Event::ChatUpdated(chat) => chat::updated(transaction, notice, chat).await,
-        Event::MessageReceived(_) | Event::AppTicket { .. } | Event::TicketMessage(_) | Event::Unused { .. } => {
+        Event::AppTicket { ticket, sent_at } => app_ticket::keep(transaction, notice, ticket, *sent_at).await,
+        Event::MessageReceived(_) | Event::Unused { .. } => {
             tracing::debug!(app.id = %notice.app_id, "Kept an event that is not used");
             Ok(Use::Unused)
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{chat, recall};
+use super::{app_ticket, chat, recall};
 use crate::catalogue::resources::{self, Finished};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::error::chain;
@@ -86,5 +86,6 @@ pub async fn write(catalogue: &Catalogue, owner: &str, finished: &mut [Finished]
     recall::explain(&mut transaction, finished).await?;
     resources::record(&mut transaction, owner, finished).await?;
     chat::reconsider(&mut transaction, finished).await?;
+    app_ticket::requeue_overtaken(&mut transaction, finished).await?;
     transaction.commit().await
 }

@@ -25,7 +25,8 @@ pub struct NewMessage<'a> {
 }
 
 /// Records messages and returns the deliveries whose message is new; a message that is known
-/// already stays as it is.
+/// already stays as it is, unless it is known by hearsay only (from a ticket), without a delivery of
+/// its own: then it is completed, and counts as new.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -59,7 +60,16 @@ pub async fn insert(
             .push_bind(message.sent_at.map(Timestamp::unix_ms))
             .push_bind(new.seen_at.unix_ms());
     });
-    insert.push(" ON CONFLICT (app_id, message_id) DO NOTHING RETURNING event_row_id");
+    insert.push(
+        " ON CONFLICT (app_id, message_id) DO UPDATE SET
+             tenant_key = excluded.tenant_key, chat_id = excluded.chat_id, chat_type = excluded.chat_type,
+             thread_id = excluded.thread_id, root_id = excluded.root_id, parent_id = excluded.parent_id,
+             sender_open_id = excluded.sender_open_id, sender_type = excluded.sender_type,
+             message_type = excluded.message_type, text = excluded.text, problem = excluded.problem,
+             event_row_id = excluded.event_row_id, sent_at = excluded.sent_at
+         WHERE messages.event_row_id IS NULL
+         RETURNING event_row_id",
+    );
     let rows = insert.build().persistent(false).fetch_all(transaction.connection()).await?;
     rows.iter().map(|row| Ok(EventRowId(row.try_get("event_row_id")?))).collect()
 }

@@ -3,6 +3,8 @@
 //! SQLite in WAL mode with one writing connection and a pool of reading ones. `synchronous=FULL`:
 //! what was committed survives a power cut, which is what an answer of 200 promises.
 
+pub mod app_tickets;
+pub mod by_hand;
 pub mod chats;
 pub mod cleared;
 pub mod events;
@@ -15,6 +17,7 @@ pub mod replay;
 pub mod resources;
 pub mod retry;
 pub mod statistics;
+pub mod tickets;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

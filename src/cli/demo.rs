@@ -3,6 +3,8 @@
 //! A stand-in platform, a serving archive beside it, sample messages through the real webhook, and
 //! what became of each of them.
 
+mod by_hand;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -23,6 +25,7 @@ use crate::catalogue::listing;
 use crate::catalogue::listing::resource::Resource;
 use crate::clock::Clock;
 use crate::config::DataLayout;
+use crate::domain::app::AppKind;
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
@@ -117,6 +120,8 @@ fn samples() -> Vec<Sample> {
         Kind::Duplicate,
         Kind::Sticker,
         Kind::Folder,
+        Kind::TicketImage,
+        Kind::TicketPost,
     ];
     let smooth = kinds.into_iter().map(|kind| Sample { name: kind.as_str(), kind, seed: SEED, mishap: None });
     let refused = |name, seed, code, msg, reason| Sample {
@@ -179,6 +184,7 @@ impl Mishap {
             route: Some(Route::Resource),
             key: Some(key.to_owned()),
             message: None,
+            app: None,
             after: 0,
             times,
             delay_ms: 0,
@@ -268,11 +274,12 @@ pub async fn run(options: Options) -> Outcome {
     let (layout, _temporary) = data_layout(options.data_dir.as_deref())?;
     let access = Access::invent();
     let app = open(options.listen, access.setup(layout, &sandbox)?).await?;
-    let (address, catalogue) = (app.address()?, app.catalogue.clone());
+    let (address, catalogue, wake) = (app.address()?, app.catalogue.clone(), app.wake.clone());
     let serving = tokio::spawn(app.serve(shutdown.clone()));
 
     let sender = Sender::new(&format!("http://{address}/webhook/event"), access.app, Some(access.encrypt_key))?;
-    let awaited = deliver(&sandbox, &sender).await?;
+    let mut awaited = deliver(&sandbox, &sender).await?;
+    awaited.extend(by_hand::order(&catalogue, &APP_ID.parse()?, &wake).await?);
     let lines = settle(&catalogue, awaited, &shutdown).await?;
     let format = options.format.choose();
     let stays = !options.once && !shutdown.is_cancelled();
@@ -327,13 +334,13 @@ impl Access {
             base_url: sandbox.base_url().parse().context("the stand-in has no usable address")?,
             app_id,
             app_secret: Secret::new("the stand-in takes any"),
-            helpdesk: None,
+            helpdesk: Some(("7000000000000000001".to_owned(), Secret::new("the stand-in takes any"))),
             budget: Budget::PLATFORM,
             idle_timeout: IDLE_TIMEOUT,
         };
         Ok(Setup {
             layout,
-            apps: vec![AppSetup { keys, client }],
+            apps: vec![AppSetup { keys, client, kind: AppKind::Custom }],
             listen: USUAL_ADDRESS,
             admin_listen: None,
             trusted_proxies: TrustedProxies::default(),

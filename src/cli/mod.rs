@@ -8,6 +8,7 @@ pub mod extract;
 pub mod fetch;
 pub mod filter;
 pub mod health;
+pub mod helpdesk;
 pub mod list;
 pub mod named;
 pub mod output;
@@ -30,8 +31,9 @@ use self::trigger::TriggerTarget;
 use crate::app::Ended;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
-use crate::config::{Fetching, ImitatedApp, Imitating, Logging, Problems, Serving, Settings, Sources};
+use crate::config::{Fetching, Imitating, Logging, Problems, Serving, Settings, Sources};
 use crate::domain::error::chain;
+use crate::domain::id::AppId;
 use crate::telemetry;
 
 /// The stack of a thread: reading JSON nested as deep as is allowed needs about a tenth of it.
@@ -87,6 +89,7 @@ enum Command {
     Show(show::Options),
     Stats(stats::Options),
     Fetch(fetch::Options),
+    Helpdesk(helpdesk::Options),
     Retry(retry::Options),
     /// Look at the configuration
     Config {
@@ -151,6 +154,11 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
             telemetry::start(&fetching.settings.logging, Clock::system())?;
             fetch::run(options, fetching).await
         }
+        Command::Helpdesk(options) => {
+            let fetching = Fetching::load(sources)?;
+            telemetry::start(&fetching.settings.logging, Clock::system())?;
+            helpdesk::run(options, fetching).await
+        }
         Command::Demo(options) => {
             telemetry::start(&quiet(logging?), Clock::system())?;
             demo::run(options).await
@@ -159,7 +167,7 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
             telemetry::start(&logging?, Clock::system())?;
             sandbox::run(options).await
         }
-        Command::Trigger(options) => trigger::run(options, || trigger_target(sources)).await,
+        Command::Trigger(options) => trigger::run(options, |app| trigger_target(sources, app)).await,
         Command::Extract(options) => extract::run(&options),
         Command::List(options) => list::run(options, reading(sources).await?).await,
         Command::Show(options) => show::run(options, reading(sources).await?).await,
@@ -193,15 +201,24 @@ async fn writing(sources: &Sources) -> anyhow::Result<Catalogue> {
     Ok(Catalogue::open(&layout.catalogue).await?)
 }
 
-fn trigger_target(sources: &Sources) -> anyhow::Result<TriggerTarget> {
+fn trigger_target(sources: &Sources, wanted: Option<&AppId>) -> anyhow::Result<TriggerTarget> {
     let Imitating { apps, .. } = Imitating::load(sources)?;
-    let [app] = <[ImitatedApp; 1]>::try_from(apps)
-        .map_err(|_| anyhow::anyhow!("several apps are configured; describe the one to imitate in the environment"))?;
+    let app = choose_app(apps, wanted, |app| &app.app_id)?;
     Ok(TriggerTarget {
         app_id: app.app_id,
         verification_token: app.callbacks.verification_token,
         encrypt_key: app.callbacks.encrypt_key,
         base_url: app.base_url.to_string(),
+    })
+}
+
+/// The app that a command is about: the one that was named, or the only one there is.
+fn choose_app<A>(apps: Vec<A>, wanted: Option<&AppId>, id_of: impl Fn(&A) -> &AppId) -> anyhow::Result<A> {
+    let several = apps.len() > 1;
+    let is_wanted = |app: &A| wanted.map_or(!several, |wanted| id_of(app) == wanted);
+    apps.into_iter().find(is_wanted).with_context(|| match wanted {
+        Some(app_id) => format!("no app {app_id} is configured; `larkive config check` shows which are"),
+        None => "several apps are configured; say which one is meant with --app".to_owned(),
     })
 }
 

@@ -60,6 +60,7 @@ fn app_setup(ServedApp { access, callbacks }: &ServedApp, settings: &Settings) -
             encrypt_key: callbacks.encrypt_key.clone().map(EncryptKey::new),
         },
         client: client_settings(access, settings),
+        kind: access.kind,
     }
 }
 

@@ -49,6 +49,9 @@ pub struct Args {
     /// How many different events of that kind
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub count: u32,
+    /// The app to imitate; needed only where several are configured
+    #[arg(long, value_name = "APP_ID")]
+    pub app: Option<AppId>,
     /// Send samples although the configured base URL is the real platform's
     #[arg(long)]
     pub into_production: bool,
@@ -72,12 +75,12 @@ pub struct TriggerTarget {
 ///
 /// # Errors
 /// Nobody listens, the configuration is wrong, or it is a real archive's.
-pub async fn run(args: Args, configured: impl FnOnce() -> anyhow::Result<TriggerTarget>) -> Outcome {
+pub async fn run(args: Args, configured: impl FnOnce(Option<&AppId>) -> anyhow::Result<TriggerTarget>) -> Outcome {
     let Some(kind) = args.kind.filter(|_| !args.list) else {
         let listed = list(&mut io::stdout().lock());
         return forgive_closed_pipe(listed.map(|()| Exit::Done).map_err(Into::into));
     };
-    let target = configured()?;
+    let target = configured(args.app.as_ref())?;
     if is_official(&target.base_url) && !args.into_production {
         bail!(
             "the configured base URL is {}, the real platform: the samples would end up in a real archive; \

@@ -9,7 +9,9 @@ use super::base_url::BaseUrl;
 use super::given::Given;
 use super::names::{self, Setting};
 use super::problem::{Origin, Problem, Problems};
+use super::sources::GatheredApp;
 use super::values;
+use crate::domain::app::AppKind;
 use crate::domain::id::AppId;
 use crate::domain::secret::Secret;
 
@@ -18,6 +20,8 @@ use crate::domain::secret::Secret;
 pub struct PlatformAccess {
     /// The app's id.
     pub app_id: AppId,
+    /// How it comes by its tokens.
+    pub kind: AppKind,
     /// The app's secret.
     pub app_secret: Secret,
     /// Where the platform is.
@@ -107,6 +111,7 @@ impl Place {
 /// An app as far as it is described.
 pub(super) struct AppDraft {
     pub(super) place: Place,
+    pub(super) kind: Option<(AppKind, Origin)>,
     pub(super) values: Given,
     pub(super) base_url: Option<BaseUrl>,
     app_id: Option<AppId>,
@@ -117,14 +122,15 @@ pub(super) struct AppDraft {
 }
 
 impl AppDraft {
-    pub(super) fn read(place: Place, mut values: Given, problems: &mut Problems) -> Self {
+    pub(super) fn read(gathered: GatheredApp, problems: &mut Problems) -> Self {
+        let GatheredApp { place, kind, mut values } = gathered;
         let app_id = values.read(&names::APP_ID, values::app_id, problems);
         let app_secret = values.read(&names::APP_SECRET, values::secret, problems);
         let encrypt_key = values.read(&names::ENCRYPT_KEY, values::secret, problems);
         let verification_token = values.read(&names::VERIFICATION_TOKEN, values::secret, problems);
         let base_url = values.read_or_default(&names::BASE_URL, str::parse, problems);
         let helpdesk = helpdesk(&place, &mut values, problems);
-        Self { place, values, base_url, app_id, app_secret, encrypt_key, verification_token, helpdesk }
+        Self { place, kind, values, base_url, app_id, app_secret, encrypt_key, verification_token, helpdesk }
     }
 
     pub(super) fn app_id(&self) -> Option<&AppId> {
@@ -143,7 +149,8 @@ impl AppDraft {
         let app_id = self.require(&names::APP_ID, self.app_id.as_ref(), problems);
         let app_secret = self.require(&names::APP_SECRET, self.app_secret.as_ref(), problems);
         let (base_url, helpdesk) = (self.base_url.clone()?, self.helpdesk.clone());
-        Some(PlatformAccess { app_id: app_id?, app_secret: app_secret?, base_url, helpdesk })
+        let kind = self.kind.as_ref().map_or_else(AppKind::default, |(kind, _)| *kind);
+        Some(PlatformAccess { app_id: app_id?, kind, app_secret: app_secret?, base_url, helpdesk })
     }
 
     /// Takes the app as one whose events are imitated, or reports what it lacks.

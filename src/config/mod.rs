@@ -171,7 +171,7 @@ impl Draft {
         let mut gathered = sources::gather(sources);
         let settings = settings(&mut gathered, &sources.directory);
         let Gathered { service, apps, mut problems, reading, .. } = gathered;
-        let apps = apps.into_iter().map(|(place, values)| AppDraft::read(place, values, &mut problems)).collect();
+        let apps = apps.into_iter().map(|app| AppDraft::read(app, &mut problems)).collect();
         let mut draft = Self { service, settings, apps, problems, reading };
         draft.refuse_unlimited_calls();
         draft.refuse_repeated_apps();

@@ -1,12 +1,13 @@
 //! The report of `config check`: every setting with its value and where it comes from.
 
-use super::apps::Place;
+use super::apps::{AppDraft, Place};
 use super::given::Given;
 use super::layer::Raw;
 use super::names::{self, Kind, Setting, Unset};
 use super::problem::{Problems, one_line};
 use super::sources::Sources;
 use super::{Draft, Serving};
+use crate::domain::app::AppKind;
 
 /// The state of the configuration, in lines for people. Secrets are `***`.
 #[derive(Debug)]
@@ -36,12 +37,23 @@ impl Report {
 fn lines(draft: &Draft) -> Vec<String> {
     let mut lines = Vec::new();
     for app in &draft.apps {
+        lines.extend(kind_line(app));
         let of_apps = names::ALL.iter().filter(|setting| setting.is_for_app());
         lines.extend(of_apps.map(|setting| line(setting, &app.place, &app.values)));
     }
     let of_service = names::ALL.iter().filter(|setting| !setting.is_for_app());
     lines.extend(of_service.map(|setting| line(setting, &Place::Single, &draft.service)));
     lines
+}
+
+/// The kind of an app, which only the TOML file can say.
+fn kind_line(app: &AppDraft) -> Option<String> {
+    let prefix = app.place.key_prefix();
+    match &app.kind {
+        Some((kind, origin)) => Some(format!("{prefix}kind={kind}   ({origin})")),
+        None if prefix.is_empty() => None,
+        None => Some(format!("{prefix}kind={}   (default)", AppKind::default())),
+    }
 }
 
 fn line(setting: &Setting, place: &Place, values: &Given) -> String {

@@ -14,7 +14,8 @@ use super::given::Given;
 use super::layer::{Layer, Raw};
 use super::names::{self, Form, Setting, Variable};
 use super::problem::{Origin, Problem, Problems};
-use super::toml_file;
+use super::toml_file::{self, ListedApp};
+use crate::domain::app::AppKind;
 
 /// The most that `.env` or the TOML file may hold: thousands of apps.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
@@ -49,11 +50,19 @@ impl Sources {
 pub(super) struct Gathered {
     pub(super) service: Given,
     /// The one app of the environment, or those of the file. Never empty.
-    pub(super) apps: Vec<(Place, Given)>,
+    pub(super) apps: Vec<GatheredApp>,
     /// The values of [`LOG_VARIABLES`].
     pub(super) log: BTreeMap<&'static str, String>,
     pub(super) problems: Problems,
     pub(super) reading: Reading,
+}
+
+/// What was written about one app.
+pub(super) struct GatheredApp {
+    pub(super) place: Place,
+    /// Its kind, if that was written.
+    pub(super) kind: Option<(AppKind, Origin)>,
+    pub(super) values: Given,
 }
 
 /// Whether all sources could be read.
@@ -208,7 +217,7 @@ impl Gathered {
             }
         }
         if file.apps.is_empty() {
-            self.apps.push((Place::Single, single));
+            self.apps.push(GatheredApp { place: Place::Single, kind: None, values: single });
             return;
         }
         for raw in single.all() {
@@ -216,12 +225,12 @@ impl Gathered {
                          move it into its [[apps]], for example app_id = \"cli_a1b2\"";
             self.problems.push(raw.problem(fault));
         }
-        for (place, mut layer) in file.apps {
+        for ListedApp { place, kind, mut settings } in file.apps {
             let mut values = Given::default();
             for &setting in names::ALL.iter().filter(|setting| setting.is_for_app()) {
-                values.take_from(&mut layer, setting, directory, &mut self.problems);
+                values.take_from(&mut settings, setting, directory, &mut self.problems);
             }
-            self.apps.push((place, values));
+            self.apps.push(GatheredApp { place, kind, values });
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::domain::app::AppKind;
 
 /// A working directory of its own.
 struct Desk {
@@ -204,7 +205,7 @@ fn several_apps_stand_in_the_toml_file() {
         base_url = "http://localhost:1"
 
         [[apps]]
-        kind = "custom"
+        kind = "store"
         app_id = "cli_2"
         app_secret = "s3cret"
         verification_token = "t0ken"
@@ -217,6 +218,7 @@ fn several_apps_stand_in_the_toml_file() {
     let serving = desk.file("secret", "s3cret\n").serving();
     let ids: Vec<_> = serving.apps.iter().map(|app| app.access.app_id.as_str()).collect();
     assert_eq!(ids, ["cli_1", "cli_2"]);
+    assert_eq!((serving.apps[0].access.kind, serving.apps[1].access.kind), (AppKind::Custom, AppKind::Store));
     assert_eq!(serving.apps[1].access.helpdesk.as_ref().unwrap().id, "7");
     assert!(
         serving.settings.call_budget == Budget::OFF && serving.settings.trusted_proxies.contains([10, 1, 1, 1].into())
@@ -236,7 +238,7 @@ verify_every = "30d"
 [[apps]]
 app_id = "cli_1"
 app_secret = "s3cret"
-kind = "store"
+kind = "shop"
 listen = "127.0.0.1:1"
 [[apps]]
 app_id = "cli_1"
@@ -254,7 +256,7 @@ base_url = "http://example.com"
     at("lissten", 1, "did you mean listen?");
     at("max_resource_bytes", 2, "neither a text nor a whole number; for example max_resource_bytes = \"2 GiB\"");
     at("verify_every", 3, "not available");
-    at("apps[0].kind", 7, "not available");
+    at("apps[0].kind", 7, "\"shop\" is no kind of app; there are custom, store; for example kind = \"store\"");
     at("apps[0].listen", 8, "belongs to no app");
     at("apps[0].verification_token", 4, "is required and not set; for example verification_token = ");
     at("apps[1].app_id", 10, "the id of an app further up");

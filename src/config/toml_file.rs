@@ -12,6 +12,7 @@ use super::layer::{Layer, Raw};
 use super::names;
 use super::problem::{Origin, Problem, Problems};
 use super::sources::Reading;
+use crate::domain::app::AppKind;
 
 /// The key of the list of apps.
 const APPS: &str = "apps";
@@ -22,7 +23,15 @@ const KIND: &str = "kind";
 #[derive(Default)]
 pub(super) struct Document {
     pub(super) root: Layer,
-    pub(super) apps: Vec<(Place, Layer)>,
+    pub(super) apps: Vec<ListedApp>,
+}
+
+/// One of the `[[apps]]`.
+pub(super) struct ListedApp {
+    pub(super) place: Place,
+    /// Its kind, if the file says one.
+    pub(super) kind: Option<(AppKind, Origin)>,
+    pub(super) settings: Layer,
 }
 
 /// Takes the file apart. Syntax errors do not hide the rest.
@@ -63,7 +72,7 @@ impl Reader<'_> {
         document
     }
 
-    fn apps(&mut self, value: &Spanned<DeValue<'_>>, origin: &Origin) -> Vec<(Place, Layer)> {
+    fn apps(&mut self, value: &Spanned<DeValue<'_>>, origin: &Origin) -> Vec<ListedApp> {
         let listed = value.get_ref().as_array().filter(|apps| !apps.is_empty());
         let Some(listed) = listed else {
             self.unreadable(Problem::at(APPS, origin, "is not a list of apps; begin each app with a line [[apps]]"));
@@ -74,7 +83,7 @@ impl Reader<'_> {
             let origin = self.origin(app.span().start);
             let place = Place::Listed { index, origin };
             match app.get_ref().as_table() {
-                Some(table) => apps.push((place.clone(), self.app(table, &place))),
+                Some(table) => apps.push(self.app(table, place)),
                 None => {
                     self.unreadable(Problem::new(&place.key_prefix(), "is not a table; write [[apps]] above its keys"))
                 }
@@ -83,16 +92,16 @@ impl Reader<'_> {
         apps
     }
 
-    fn app(&mut self, table: &DeTable<'_>, place: &Place) -> Layer {
-        let mut layer = Layer::default();
+    fn app(&mut self, table: &DeTable<'_>, place: Place) -> ListedApp {
+        let (mut kind, mut settings) = (None, Layer::default());
         for (key, value) in table {
             let origin = self.origin(key.span().start);
             let name = key.get_ref().as_ref();
             let written = format!("{}{name}", place.key_prefix());
             match names::toml_key(name) {
-                _ if name == KIND => self.kind(&written, value, &origin),
+                _ if name == KIND => kind = self.kind(&written, value, origin),
                 Some((setting, form)) if setting.is_for_app() => {
-                    self.put(&mut layer, (setting, form), written, value, origin);
+                    self.put(&mut settings, (setting, form), written, value, origin);
                 }
                 Some(_) => {
                     self.problems.push(Problem::at(
@@ -104,17 +113,25 @@ impl Reader<'_> {
                 None => self.problems.push(Problem::at(&written, &origin, names::unknown_toml_key(name, &[KIND]))),
             }
         }
-        layer
+        ListedApp { place, kind, settings }
     }
 
-    /// The only kind there is yet is also the default, so that a good one leaves nothing behind.
-    fn kind(&mut self, written: &str, value: &Spanned<DeValue<'_>>, origin: &Origin) {
-        let fault = match value.get_ref().as_str() {
-            Some("custom" | "") => return,
-            Some("store") => "store apps are not available in this version; write kind = \"custom\"",
-            _ => "is no kind of app; write kind = \"custom\"",
-        };
-        self.problems.push(Problem::at(written, origin, fault));
+    fn kind(&mut self, written: &str, value: &Spanned<DeValue<'_>>, origin: Origin) -> Option<(AppKind, Origin)> {
+        let text = value.get_ref().as_str();
+        if text == Some("") {
+            return None;
+        }
+        match text.unwrap_or_default().parse() {
+            Ok(kind) => Some((kind, origin)),
+            Err(error) => {
+                self.problems.push(Problem::at(
+                    written,
+                    &origin,
+                    format_args!("{error}; for example kind = \"store\""),
+                ));
+                None
+            }
+        }
     }
 
     fn put(

@@ -1,10 +1,11 @@
 //! One app's connection to the platform: every request goes through its budget, carries its token,
-//! and is counted.
+//! and is counted. A store app has such a connection for each tenant.
 //!
 //! Which requests there are is told elsewhere (`fetch`); what an answer means, in `answer`.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -19,11 +20,13 @@ use tracing::{error, warn};
 use url::Url;
 
 use super::answer::{Answer, Rejection, describe};
+use super::app_ticket::{TicketBox, Tickets};
 use super::code::Class;
+use super::grant::{Applicant, Grant};
 use super::limit::{Budget, Limiter, Permit};
 use super::token::{Token, Tokens};
 use crate::domain::download::Upstream;
-use crate::domain::id::AppId;
+use crate::domain::id::{AppId, TenantKey};
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
 use crate::domain::source::Source;
@@ -73,9 +76,21 @@ struct Inner {
     app_id: AppId,
     helpdesk: Option<HeaderValue>,
     tokens: Tokens,
+    /// The clients of single tenants, if this one is a store app's.
+    tenants: Option<Tenants>,
+    budget: Budget,
     limiters: Limiters,
     idle_timeout: Duration,
     metrics: Metrics,
+}
+
+/// A store app's clients, one for each tenant that has shown up. There are as many as companies
+/// that have installed the app; each takes a few kilobytes.
+struct Tenants {
+    applicant: Arc<Applicant>,
+    /// The app's own tokens, which buy those of tenants.
+    own: Arc<Tokens>,
+    clients: Mutex<HashMap<TenantKey, Client>>,
 }
 
 /// One budget per API: the platform counts each of them by itself.
@@ -125,7 +140,7 @@ impl Call {
 }
 
 impl Client {
-    /// A client that has not connected to anything yet.
+    /// A custom app's client that has not connected to anything yet.
     ///
     /// Proxies of the environment are not used: they would see app secrets, and a forgotten
     /// variable would send every download through them.
@@ -133,15 +148,75 @@ impl Client {
     /// # Errors
     /// The base URL is none for HTTP, or the system's root certificates cannot be read.
     pub fn new(settings: ClientSettings, metrics: Metrics) -> anyhow::Result<Self> {
+        Self::build(settings, metrics, |applicant| (Tokens::new(applicant, Grant::Custom), None))
+    }
+
+    /// A store app's client, which needs the tickets that events bring. It can do nothing itself;
+    /// see [`Client::for_tenant`].
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn for_store_app(
+        settings: ClientSettings,
+        tickets: Arc<dyn TicketBox>,
+        metrics: Metrics,
+    ) -> anyhow::Result<Self> {
+        Self::build(settings, metrics, |applicant| {
+            let own = Arc::new(Tokens::new(applicant.clone(), Grant::Store(Tickets::new(tickets))));
+            let tenants = Tenants { applicant: applicant.clone(), own, clients: Mutex::default() };
+            (Tokens::new(applicant, Grant::WithoutTenant), Some(tenants))
+        })
+    }
+
+    fn build(
+        settings: ClientSettings,
+        metrics: Metrics,
+        tokens: impl FnOnce(Arc<Applicant>) -> (Tokens, Option<Tenants>),
+    ) -> anyhow::Result<Self> {
         let ClientSettings { base_url, app_id, app_secret, helpdesk, budget, idle_timeout } = settings;
         let is_web_address = matches!(base_url.scheme(), "http" | "https") && base_url.has_host();
         ensure!(is_web_address, "the platform's base URL must start with https:// or http:// and name a host");
         let http = http_client(&base_url).context("Failed to set up the HTTP client")?;
         let helpdesk = helpdesk.map(|(id, token)| helpdesk_header(&id, &token)).transpose()?;
-        let token_url = join(&base_url, &["open-apis", "auth", "v3", "tenant_access_token", "internal"]);
-        let tokens = Tokens::new(http.clone(), token_url, app_id.clone(), app_secret, metrics.clone());
+        let applicant = Applicant {
+            http: http.clone(),
+            base_url: base_url.clone(),
+            app_id: app_id.clone(),
+            app_secret,
+            metrics: metrics.clone(),
+        };
+        let (tokens, tenants) = tokens(Arc::new(applicant));
         let limiters = Limiters::new(budget);
-        Ok(Self(Arc::new(Inner { http, base_url, app_id, helpdesk, tokens, limiters, idle_timeout, metrics })))
+        let inner =
+            Inner { http, base_url, app_id, helpdesk, tokens, tenants, budget, limiters, idle_timeout, metrics };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The client that asks in a tenant's name: for a store app one with the tenant's own tokens
+    /// and budgets, for a custom app, which has one tenant only, this one.
+    #[must_use]
+    pub fn for_tenant(&self, tenant_key: Option<&TenantKey>) -> Self {
+        let (Some(tenants), Some(tenant_key)) = (&self.0.tenants, tenant_key) else { return self.clone() };
+        // Nothing panics under this lock; if it did, the map would still be whole.
+        let mut clients = tenants.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.entry(tenant_key.clone()).or_insert_with(|| self.within(tenants, tenant_key)).clone()
+    }
+
+    fn within(&self, tenants: &Tenants, tenant_key: &TenantKey) -> Self {
+        let Inner { http, base_url, app_id, helpdesk, budget, idle_timeout, metrics, .. } = self.0.as_ref();
+        let grant = Grant::Tenant(tenants.own.clone(), tenant_key.clone());
+        Self(Arc::new(Inner {
+            http: http.clone(),
+            base_url: base_url.clone(),
+            app_id: app_id.clone(),
+            helpdesk: helpdesk.clone(),
+            tokens: Tokens::new(tenants.applicant.clone(), grant),
+            tenants: None,
+            budget: *budget,
+            limiters: Limiters::new(*budget),
+            idle_timeout: *idle_timeout,
+            metrics: metrics.clone(),
+        }))
     }
 
     /// The address of an API: the base URL and these segments, each encoded.
@@ -330,7 +405,8 @@ fn helpdesk_header(id: &str, token: &Secret) -> anyhow::Result<HeaderValue> {
     Ok(header)
 }
 
-fn join(base_url: &Url, segments: &[&str]) -> Url {
+/// The base URL and these segments, each encoded.
+pub(super) fn join(base_url: &Url, segments: &[&str]) -> Url {
     let mut url = base_url.clone();
     // Only an address without a host has no path to add to, and `Client::new` refuses those.
     if let Ok(mut path) = url.path_segments_mut() {

@@ -11,7 +11,7 @@ mod ticket;
 
 use serde_json::Value;
 
-use self::fields::{clean, id, required, required_id, time, word};
+use self::fields::{clean, id, required, required_id, text, time, word};
 pub use self::message::{Item, read_item};
 pub use self::ticket::TicketMessage;
 use super::json;
@@ -49,6 +49,8 @@ pub enum Event {
     AppTicket {
         /// The ticket; with the app's secret it buys tokens.
         ticket: Secret,
+        /// When it was sent first: one that is delivered again after hours is not the newest.
+        sent_at: Option<Timestamp>,
     },
     /// A message in a helpdesk ticket.
     TicketMessage(TicketMessage),
@@ -101,10 +103,17 @@ pub fn read_value(app_id: &AppId, event: &Value) -> Result<Event, Unreadable> {
         "im.chat.member.bot.deleted_v1" => chat_notice(event).map(Event::BotDeleted),
         "im.chat.disbanded_v1" => chat_notice(event).map(Event::ChatDisbanded),
         "im.chat.updated_v1" => chat_notice(event).map(Event::ChatUpdated),
-        "app_ticket" => Ok(Event::AppTicket { ticket: Secret::new(required(event, "/event/app_ticket")?) }),
+        "app_ticket" => app_ticket(event),
         "helpdesk.ticket_message.created_v1" => ticket::created(event).map(Event::TicketMessage),
         _ => Ok(Event::Unused { event_type: clean(event_type) }),
     }
+}
+
+fn app_ticket(event: &Value) -> Result<Event, Unreadable> {
+    // Seconds with a fraction, as text.
+    let seconds = text(event, "/ts").and_then(|ts| ts.split('.').next());
+    let sent_at = seconds.and_then(Timestamp::from_platform).or_else(|| time(event, "/header/create_time"));
+    Ok(Event::AppTicket { ticket: Secret::new(required(event, "/event/app_ticket")?), sent_at })
 }
 
 fn recalled(event: &Value) -> Result<Event, Unreadable> {
@@ -214,7 +223,8 @@ mod tests {
         };
         let ticket = v1(json!({"type": "app_ticket", "app_ticket": "open sesame"}));
         assert!(!format!("{ticket:?}").contains("sesame"));
-        assert_eq!(ticket, Event::AppTicket { ticket: Secret::new("open sesame") });
+        let sent_at = Timestamp::from_unix_ms(1_502_199_207_000);
+        assert_eq!(ticket, Event::AppTicket { ticket: Secret::new("open sesame"), sent_at });
         assert_eq!(v1(json!({"type": "message"})), Event::Unused { event_type: "message".into() });
     }
 

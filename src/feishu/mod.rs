@@ -1,13 +1,17 @@
 //! The open platform, Feishu or Lark: everything that knows its protocol.
 
 pub mod answer;
+pub mod app_ticket;
 pub mod client;
 pub mod code;
 pub mod content;
 pub mod crypto;
+pub mod dictionary;
 pub mod event;
 pub mod fetch;
 pub mod file_name;
+mod grant;
+pub mod helpdesk;
 pub mod json;
 pub mod limit;
 pub mod names;

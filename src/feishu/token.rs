@@ -1,26 +1,22 @@
-//! The tenant access token: fetched once for everybody, kept while it is good, dropped when refused.
+//! Tokens: each fetched once for everybody, kept while it is good, dropped when refused.
 //!
-//! Knows custom apps (`/auth/v3/tenant_access_token/internal`). What the token is used for, and what
-//! a refusal of it means for a download, is decided elsewhere.
+//! How a token is asked for is told in `grant`. What it is used for, and what a refusal of it means
+//! for a download, is decided elsewhere.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use serde_json::json;
+use reqwest::header::HeaderValue;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
-use tracing::{error, info, warn};
-use url::Url;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
 
-use super::answer::{Answer, MAX_ERROR_BODY_BYTES, Rejection, describe};
+use super::answer::Rejection;
 use super::code::Class;
+use super::grant::{Applicant, Grant, Granted};
 use crate::domain::download::Upstream;
-use crate::domain::id::AppId;
 use crate::domain::reason::ReasonCode;
-use crate::domain::secret::Secret;
-use crate::metrics::Metrics;
 
 /// How long before its end a token is replaced. The platform hands out a new one in the last
 /// 30 minutes of the old one's life and keeps both valid, so any moment in them is safe; this one
@@ -28,11 +24,12 @@ use crate::metrics::Metrics;
 const REFRESH_BEFORE_END: Duration = Duration::from_secs(7 * 60);
 /// The longest life that is believed; real tokens live two hours.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the token endpoint may take. Every download waits for it.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a rejection of the credentials is remembered, so that a thousand waiting resources do
 /// not ask a thousand times.
 const REMEMBER_REJECTION: Duration = Duration::from_secs(5);
+
+/// What stands before a token in the `Authorization` header.
+const BEARER: &str = "Bearer ";
 
 /// A token, as the `Authorization` header carries it. Two tokens are the same only if they come
 /// from the same fetch: the platform hands out equal texts until shortly before the end.
@@ -40,8 +37,20 @@ const REMEMBER_REJECTION: Duration = Duration::from_secs(5);
 pub(super) struct Token(Arc<HeaderValue>);
 
 impl Token {
+    /// A token from its text, unless it can stand in no header.
+    pub(super) fn new(text: &str) -> Option<Self> {
+        let mut header = HeaderValue::from_str(&format!("{BEARER}{text}")).ok().filter(|_| !text.is_empty())?;
+        header.set_sensitive(true);
+        Some(Self(Arc::new(header)))
+    }
+
     pub(super) fn header(&self) -> HeaderValue {
         self.0.as_ref().clone()
+    }
+
+    /// The token itself, for the one request that carries it in its body.
+    pub(super) fn text(&self) -> &str {
+        self.0.to_str().ok().and_then(|text| text.strip_prefix(BEARER)).unwrap_or_default()
     }
 
     fn is(&self, other: &Token) -> bool {
@@ -55,14 +64,11 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The tokens of one app.
+/// The tokens that come by one grant, one after the other.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    http: reqwest::Client,
-    url: Url,
-    app_id: AppId,
-    app_secret: Secret,
-    metrics: Metrics,
+    applicant: Arc<Applicant>,
+    grant: Grant,
     /// Held during a fetch: whoever else wants a token waits for that one.
     known: Mutex<Known>,
 }
@@ -89,8 +95,8 @@ struct Failure {
 }
 
 impl Tokens {
-    pub(super) fn new(http: reqwest::Client, url: Url, app_id: AppId, app_secret: Secret, metrics: Metrics) -> Self {
-        Self { http, url, app_id, app_secret, metrics, known: Mutex::default() }
+    pub(super) fn new(applicant: Arc<Applicant>, grant: Grant) -> Self {
+        Self { applicant, grant, known: Mutex::default() }
     }
 
     /// A token that is good for a while. What another call has learnt while this one waited, good
@@ -116,66 +122,33 @@ impl Tokens {
     }
 
     async fn fetch(&self) -> Result<Current, Rejection> {
-        let fetched = timeout(TIMEOUT, self.request()).await.unwrap_or_else(|_| {
-            let silence = "the token endpoint did not answer in time";
-            Err(Rejection::new(Class::Retry(ReasonCode::UpstreamError), &Upstream::default(), silence))
-        });
-        match &fetched {
+        let granted = self.grant.ask(&self.applicant).await;
+        match &granted {
             Ok(_) => {
-                self.metrics.count_upstream("token", "0".to_owned());
-                self.metrics.token_refreshes.inc();
-                info!(app.id = %self.app_id, "Fetched a tenant access token for app {}", self.app_id);
+                let app_id = &self.applicant.app_id;
+                self.applicant.metrics.token_refreshes.inc();
+                info!(app.id = %app_id, "Fetched an access token for app {app_id}");
             }
-            Err(rejection) => {
-                self.metrics.count_upstream("token", rejection.label());
-                self.report(rejection);
-            }
+            Err(rejection) => self.report(rejection),
         }
-        fetched
-    }
-
-    async fn request(&self) -> Result<Current, Rejection> {
-        let body = json!({"app_id": self.app_id.as_str(), "app_secret": self.app_secret.reveal()}).to_string();
-        let asked_at = Instant::now();
-        let request =
-            self.http.post(self.url.clone()).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
-        let response = request.send().await.map_err(|error| {
-            Rejection::new(Class::Retry(ReasonCode::UpstreamError), &Upstream::default(), describe(error))
-        })?;
-        let answer = Answer::open(response, TIMEOUT).await.map_err(|rejection| Rejection {
-            // This request carries no token that could be refreshed; only the credentials are wrong.
-            class: match rejection.class {
-                Class::Refresh(_) => Class::End(ReasonCode::CredentialsRejected),
-                other => other,
-            },
-            ..rejection
-        })?;
-        let upstream = answer.upstream.clone();
-        let body = answer.json(MAX_ERROR_BODY_BYTES).await?;
-        let text = body.get("tenant_access_token").and_then(|token| token.as_str()).filter(|token| !token.is_empty());
-        let life = body.get("expire").and_then(serde_json::Value::as_u64);
-        let token = text.and_then(|text| HeaderValue::from_str(&format!("Bearer {text}")).ok());
-        let (Some(mut header), Some(life)) = (token, life) else {
-            return Err(Rejection::not_a_file(&upstream, "the token endpoint's answer holds no token"));
-        };
-        header.set_sensitive(true);
-        Ok(Current::new(Token(Arc::new(header)), asked_at, Duration::from_secs(life)))
+        granted.map(Current::new)
     }
 
     fn report(&self, rejection: &Rejection) {
         let Upstream { code, msg, log_id, .. } = &rejection.upstream;
         let (msg, log_id) = (msg.as_deref().unwrap_or_default(), log_id.as_deref().unwrap_or_default());
+        let app_id = &self.applicant.app_id;
         match rejection.class {
-            Class::End(reason) => {
-                error!(app.id = %self.app_id, %reason, code, log_id, "No token for app {}: {msg}", self.app_id);
-            }
-            _ => warn!(app.id = %self.app_id, code, log_id, "No token for app {} yet: {msg}", self.app_id),
+            // It comes by itself, and there may be a thousand who ask for it meanwhile.
+            Class::End(ReasonCode::AppTicketMissing) => debug!(app.id = %app_id, code, log_id, "{msg}"),
+            Class::End(reason) => error!(app.id = %app_id, %reason, code, log_id, "No token for app {app_id}: {msg}"),
+            _ => warn!(app.id = %app_id, code, log_id, "No token for app {app_id} yet: {msg}"),
         }
     }
 }
 
 impl Current {
-    fn new(token: Token, asked_at: Instant, life: Duration) -> Self {
+    fn new(Granted { token, asked_at, life }: Granted) -> Self {
         let life = life.min(LONGEST_LIFE);
         // A life that is shorter than the margin leaves nothing to keep: such a token serves those
         // who waited for it.
@@ -204,6 +177,8 @@ impl Known {
             Err(rejection) => {
                 let failed_at = Instant::now();
                 let memory = match rejection.class {
+                    // Whoever asks next may find that the ticket has come.
+                    Class::End(ReasonCode::AppTicketMissing) => Duration::ZERO,
                     Class::End(_) => REMEMBER_REJECTION,
                     _ => rejection.wait.unwrap_or_default(),
                 };

@@ -87,20 +87,23 @@ impl VerifiedEvent {
 }
 
 /// Why a delivery was refused. For the log and the counters; the sender is not told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+///
+/// In the order of how far a delivery got: where several apps refuse one, the last of their reasons
+/// says most about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Rejected {
-    /// The signature is wrong, or missing on something other than a challenge.
-    #[error("the signature is wrong or missing")]
-    Signature,
-    /// With an Encrypt Key, the body does not decrypt.
-    #[error("the body does not decrypt")]
-    Undecryptable,
-    /// The body, or what it decrypts to, is not a JSON object.
-    #[error("the body is not a JSON object")]
-    NotAnObject,
     /// The body is encrypted, and there is no Encrypt Key.
     #[error("the body is encrypted, but FEISHU_ENCRYPT_KEY is not set")]
     OnlyEncrypted,
+    /// The signature is wrong, or missing on something other than a challenge.
+    #[error("the signature is wrong or missing")]
+    Signature,
+    /// The body, or what it decrypts to, is not a JSON object.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    /// With an Encrypt Key, the body does not decrypt.
+    #[error("the body does not decrypt")]
+    Undecryptable,
     /// The verification token is wrong or missing.
     #[error("the verification token is wrong or missing")]
     Token,
@@ -132,6 +135,28 @@ pub fn open(keys: &AppKeys, signature: Option<SignatureHeaders<'_>>, body: &[u8]
         Some(encrypt_key) => open_encrypted(keys, encrypt_key, signature, body),
         None => open_plain(keys, body),
     }
+}
+
+/// Opens a delivery with the keys of the app that it proves to be for.
+///
+/// Every app's own rules hold: a body in plain text is never taken for an app with an Encrypt Key,
+/// whatever its neighbours allow. All keys are tried on a delivery that none of them opens.
+///
+/// # Errors
+/// The most telling of the reasons for which the apps refuse it.
+pub fn open_for_any(
+    apps: &[AppKeys],
+    signature: Option<SignatureHeaders<'_>>,
+    body: &[u8],
+) -> Result<Inbound, Rejected> {
+    let mut most_telling = Rejected::OnlyEncrypted;
+    for keys in apps {
+        match open(keys, signature, body) {
+            Ok(inbound) => return Ok(inbound),
+            Err(rejected) => most_telling = most_telling.max(rejected),
+        }
+    }
+    Err(most_telling)
 }
 
 fn open_encrypted(
@@ -299,6 +324,39 @@ mod tests {
             result(open(&keys, None, br#"{"challenge":"c","token":"t","type":"url_verification"}"#)),
             "malformed"
         );
+    }
+
+    #[test]
+    fn a_delivery_is_opened_by_the_app_that_it_is_for_and_by_no_other() {
+        let app = |app_id: &str, token, key| AppKeys { app_id: app_id.parse().unwrap(), ..keys(token, key) };
+        let apps = [app("cli_plain", "t1", None), app("cli_a", "t2", Some("k2")), app("cli_b", "t2", Some("k2"))];
+        let event = |app_id: &str, token: &str| format!(r#"{{"header":{{"token":"{token}","app_id":"{app_id}"}}}}"#);
+        let opened =
+            |headers: Option<SignatureHeaders<'_>>, body: &str| match open_for_any(&apps, headers, body.as_bytes()) {
+                Ok(Inbound::Event(event)) => event.app_id().to_string(),
+                other => result(other),
+            };
+        assert_eq!(opened(None, &event("cli_plain", "t1")), "cli_plain");
+        // The token of one app opens no other, nor in plain text an app with an Encrypt Key.
+        assert_eq!(opened(None, &event("cli_plain", "t2")), "token");
+        assert_eq!(opened(None, &event("cli_a", "t1")), "app");
+        assert_eq!(opened(None, &event("cli_a", "t2")), "token");
+
+        let key = EncryptKey::new(Secret::new("k2"));
+        let sealed = |plain: &str| {
+            let body = serde_json::json!({ "encrypt": key.encrypt(plain.as_bytes(), [7; 16]) }).to_string();
+            let signature = crate::feishu::crypto::signature("1", "2", &key, body.as_bytes());
+            (body, signature)
+        };
+        let signed = |plain: &str| {
+            let (body, signature) = sealed(plain);
+            opened(Some(SignatureHeaders { timestamp: "1", nonce: "2", signature: &signature }), &body)
+        };
+        // Two apps with the same keys are told apart by the app that the event names.
+        assert_eq!((signed(&event("cli_a", "t2")), signed(&event("cli_b", "t2"))), ("cli_a".into(), "cli_b".into()));
+        assert_eq!(signed(&event("cli_plain", "t1")), "token");
+        let unsigned = sealed(&event("cli_a", "t2")).0;
+        assert!(open_for_any(&apps, None, unsigned.as_bytes()).is_err());
     }
 
     #[test]

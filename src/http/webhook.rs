@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::archive::ingest::Inbox;
 use crate::clock::Clock;
 use crate::domain::proxies::TrustedProxies;
-use crate::feishu::webhook::{AppKeys, Inbound, Rejected, SignatureHeaders, VerifiedEvent, open};
+use crate::feishu::webhook::{AppKeys, Inbound, Rejected, SignatureHeaders, VerifiedEvent, open_for_any};
 use crate::metrics::Metrics;
 
 /// The largest body. Real ones have a few kilobytes; a rich-text message may have 30 times that.
@@ -52,18 +52,6 @@ impl Gate {
         let forwarded_for = request.headers().get("X-Forwarded-For").and_then(|value| value.to_str().ok());
         Some(self.proxies.client(request.peer_addr()?.ip(), forwarded_for))
     }
-}
-
-/// Opens a delivery with the keys of the app that it proves to be for.
-fn open_for_any(apps: &[AppKeys], headers: &HeaderMap, body: &[u8]) -> Result<Inbound, Rejected> {
-    let mut result = Err(Rejected::OtherApp);
-    for keys in apps {
-        result = open(keys, signature_headers(headers), body);
-        if result.is_ok() {
-            break;
-        }
-    }
-    result
 }
 
 /// Why a request was turned away before its body was looked at.
@@ -122,7 +110,7 @@ async fn own_path(
 async fn deliver(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, payload: web::Payload) -> HttpResponse {
     let begun = Instant::now();
     let answer = match receive(gate, request, payload).await {
-        Ok((body, _reserved)) => match open_for_any(apps, request.headers(), &body) {
+        Ok((body, _reserved)) => match open_for_any(apps, signature_headers(request.headers()), &body) {
             Ok(inbound) => take(gate, inbound).await,
             Err(rejected) => reject(gate, apps, request, rejected),
         },

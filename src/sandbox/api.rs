@@ -2,19 +2,22 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+
 use serde_json::json;
 
 use super::answer::{Answer, Refusal};
 use super::call::{Call, Route};
+use super::desk::Desk;
+use super::dictionary;
 use super::directory;
 use super::faults::{Action, RangeFault, Spelling};
+use super::samples::{self, Origin};
 use super::shelf::{Item, Reader, Shelf};
-use super::tokens::Tokens;
+use super::ticket::{self, TicketImage};
+use super::tokens::{Holder, Tokens};
 use super::wire::Request;
 use crate::clock::Clock;
 use crate::domain::resource::ResourceType;
@@ -35,15 +38,21 @@ enum Wanted {
     Nonsense,
 }
 
-#[derive(Deserialize)]
-struct Credentials {
-    app_id: String,
-    app_secret: String,
-}
-
 impl Api {
     pub(super) fn new(fixtures: Option<PathBuf>, clock: Clock) -> Self {
         Self { shelf: Shelf::new(fixtures), tokens: Tokens::default(), clock }
+    }
+
+    /// Adds who calls, as far as the call tells.
+    pub(super) fn identify(&self, request: &Request, call: Call) -> Call {
+        let Some(holder) = self.desk().caller(request) else { return call };
+        let (app_id, tenant_key) = (Some(holder.app_id().to_owned()), holder.tenant_key().map(str::to_owned));
+        Call { app_id, tenant_key, ..call }
+    }
+
+    /// Where tokens are handed out.
+    fn desk(&self) -> Desk<'_> {
+        Desk { tokens: &self.tokens, now: self.clock.now() }
     }
 
     /// Answers a call: as it should be, or as the action wants it.
@@ -60,13 +69,23 @@ impl Api {
 
     async fn proper(&self, request: &Request, call: &Call, action: &Action) -> Result<Answer, Refusal> {
         match call.route {
-            Route::Token => self.grant(request, action),
+            Route::Token | Route::AppToken | Route::TenantToken | Route::TicketResend => {
+                self.desk().answer(request, call.route, action)
+            }
             Route::Chat | Route::Members | Route::Users => {
                 self.authorise(request)?;
                 let data = directory::answer(request, call)?;
                 Ok(Answer::json(200, &json!({"code": 0, "msg": "success", "data": data})))
             }
             Route::Other => Err(Refusal::new(404, 404, "404 page not found")),
+            Route::LingoEntities => {
+                self.authorise(request)?;
+                dictionary::page(request)
+            }
+            Route::HelpdeskSubscribe => {
+                self.authorise(request)?;
+                ticket::subscribe(request)
+            }
             _ => {
                 self.authorise(request)?;
                 let item = self.look_up(request, call).await?;
@@ -83,24 +102,6 @@ impl Api {
         }
     }
 
-    fn grant(&self, request: &Request, action: &Action) -> Result<Answer, Refusal> {
-        let credentials: Option<Credentials> = serde_json::from_slice(&request.body).ok();
-        let Some(credentials) = credentials.filter(|c| !c.app_id.is_empty() && !c.app_secret.is_empty()) else {
-            return Err(Refusal::new(400, 10003, "invalid param"));
-        };
-        let now = self.clock.now();
-        let grant = match action {
-            Action::TokenLife { seconds } => {
-                self.tokens.grant_for(&credentials.app_id, Duration::from_secs(*seconds), now)
-            }
-            _ => self.tokens.grant(&credentials.app_id, now),
-        };
-        Ok(Answer::json(
-            200,
-            &json!({"code": 0, "msg": "ok", "tenant_access_token": grant.token, "expire": grant.expire_seconds}),
-        ))
-    }
-
     fn authorise(&self, request: &Request) -> Result<(), Refusal> {
         let Some(token) = bearer(request) else {
             return Err(Refusal::new(
@@ -109,7 +110,7 @@ impl Api {
                 "Missing access token for authorization. Please make a request with token attached.",
             ));
         };
-        if !self.tokens.knows(token, self.clock.now()) {
+        if matches!(self.tokens.holder_of(token, self.clock.now()), None | Some(Holder::Store { .. })) {
             return Err(Refusal::new(
                 400,
                 99991663,
@@ -134,22 +135,13 @@ impl Api {
             }
             Route::Baike => self.shelf.find(key).await.ok_or_else(|| Refusal::new(400, 1540001, "invalid param")),
             Route::Lingo => self.shelf.find(key).await.ok_or_else(|| Refusal::new(400, 2250001, "invalid param")),
-            Route::TicketImage => self.look_up_ticket_image(request).await,
+            Route::TicketImage => self.shelf.find_ticket_image(&TicketImage::asked_for(request)?).await,
+            // What somebody sent is not the app's own, whatever the app was shown of it.
+            Route::Image | Route::File if samples::origin_of(key) == Some(Origin::Sent) => {
+                Err(Refusal::new(400, 234008, "The app is not the resource sender."))
+            }
             _ => self.shelf.find(key).await.ok_or_else(|| Refusal::new(400, 234003, "File not in msg.")),
         }
-    }
-
-    async fn look_up_ticket_image(&self, request: &Request) -> Result<Item, Refusal> {
-        if request.header("x-lark-helpdesk-authorization").is_none() {
-            return Err(Refusal::new(403, 154003, "no access"));
-        }
-        let (Some(ticket_id), Some(msg_id)) = (request.parameter("ticket_id"), request.parameter("msg_id")) else {
-            return Err(Refusal::new(400, 154000, "bad request"));
-        };
-        let index = request.parameter("index").map_or(Ok(0), |text| text.parse());
-        let index = index.map_err(|_| Refusal::new(400, 154000, "bad request"))?;
-        let item = self.shelf.find_ticket_image(&ticket_id, &msg_id, index).await;
-        item.ok_or_else(|| Refusal::new(404, 154004, "ticket and message do not match"))
     }
 }
 

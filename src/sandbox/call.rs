@@ -11,6 +11,12 @@ use super::wire::Request;
 pub enum Route {
     /// `POST /open-apis/auth/v3/tenant_access_token/internal`
     Token,
+    /// `POST /open-apis/auth/v3/app_access_token`: a store app's own token, for its ticket.
+    AppToken,
+    /// `POST /open-apis/auth/v3/tenant_access_token`: a store app's token for one tenant.
+    TenantToken,
+    /// `POST /open-apis/auth/v3/app_ticket/resend`
+    TicketResend,
     /// `GET /open-apis/im/v1/messages/{message_id}/resources/{file_key}?type=image|file`
     Resource,
     /// `GET /open-apis/im/v1/images/{image_key}`
@@ -23,6 +29,10 @@ pub enum Route {
     Lingo,
     /// `GET /open-apis/helpdesk/v1/ticket_images?ticket_id=…&msg_id=…[&index=…]`
     TicketImage,
+    /// `GET /open-apis/lingo/v1/entities?page_size=…[&page_token=…]`
+    LingoEntities,
+    /// `POST /open-apis/helpdesk/v1/events/subscribe`
+    HelpdeskSubscribe,
     /// `GET /open-apis/im/v1/chats/{chat_id}`; the key is the chat.
     Chat,
     /// `GET /open-apis/im/v1/chats/{chat_id}/members`; the key is the chat.
@@ -40,17 +50,23 @@ pub(super) struct Call {
     pub(super) message_id: Option<String>,
     /// The key; of a ticket image `<ticket_id>/<msg_id>/<index or 0>`.
     pub(super) key: Option<String>,
+    /// The app that calls, by its token or, where it asks for one, by its own word.
+    pub(super) app_id: Option<String>,
+    /// The tenant that its token is for; only store apps have one for each.
+    pub(super) tenant_key: Option<String>,
 }
 
 impl Call {
     pub(super) fn recognise(request: &Request) -> Self {
         let segments: Vec<String> = request.path.split('/').skip(1).map(decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let call = |route, key: &str| Self { route, message_id: None, key: Some(key.to_owned()) };
+        let plain = |route| Self { route, message_id: None, key: None, app_id: None, tenant_key: None };
+        let call = |route, key: &str| Self { key: Some(key.to_owned()), ..plain(route) };
         match (request.method.as_str(), segments.as_slice()) {
-            ("POST", ["open-apis", "auth", "v3", "tenant_access_token", "internal"]) => {
-                Self { route: Route::Token, message_id: None, key: None }
-            }
+            ("POST", ["open-apis", "auth", "v3", "tenant_access_token", "internal"]) => plain(Route::Token),
+            ("POST", ["open-apis", "auth", "v3", "app_access_token"]) => plain(Route::AppToken),
+            ("POST", ["open-apis", "auth", "v3", "tenant_access_token"]) => plain(Route::TenantToken),
+            ("POST", ["open-apis", "auth", "v3", "app_ticket", "resend"]) => plain(Route::TicketResend),
             ("GET", ["open-apis", "im", "v1", "messages", message_id, "resources", key]) => {
                 Self { message_id: Some((*message_id).to_owned()), ..call(Route::Resource, key) }
             }
@@ -59,12 +75,12 @@ impl Call {
             ("GET", ["open-apis", "baike", "v1", "files", key, "download"]) => call(Route::Baike, key),
             ("GET", ["open-apis", "lingo", "v1", "files", key, "download"]) => call(Route::Lingo, key),
             ("GET", ["open-apis", "helpdesk", "v1", "ticket_images"]) => call(Route::TicketImage, &ticket_key(request)),
+            ("GET", ["open-apis", "lingo", "v1", "entities"]) => plain(Route::LingoEntities),
+            ("POST", ["open-apis", "helpdesk", "v1", "events", "subscribe"]) => plain(Route::HelpdeskSubscribe),
             ("GET", ["open-apis", "im", "v1", "chats", chat_id]) => call(Route::Chat, chat_id),
             ("GET", ["open-apis", "im", "v1", "chats", chat_id, "members"]) => call(Route::Members, chat_id),
-            ("POST", ["open-apis", "contact", "v3", "users", "basic_batch"]) => {
-                Self { route: Route::Users, message_id: None, key: None }
-            }
-            _ => Self { route: Route::Other, message_id: None, key: None },
+            ("POST", ["open-apis", "contact", "v3", "users", "basic_batch"]) => plain(Route::Users),
+            _ => plain(Route::Other),
         }
     }
 }

@@ -258,13 +258,28 @@ pub fn url_verification(app: &App, challenge: &str) -> Value {
 /// An event in the v1.0 envelope: somebody opened a chat with the bot.
 #[must_use]
 pub fn v1(app: &App, event_id: &str, now: Timestamp) -> Value {
+    let event = json!({
+        "app_id": app.app_id, "tenant_key": TENANT_KEY, "type": "p2p_chat_create", "chat_id": P2P_CHAT,
+    });
+    envelope_v1(app, event_id, now, &event)
+}
+
+/// A store app's ticket, in the v1.0 envelope.
+#[must_use]
+pub fn app_ticket(app: &App, event_id: &str, ticket: &str, now: Timestamp) -> Value {
+    let event = json!({"app_id": app.app_id, "app_ticket": ticket, "type": "app_ticket"});
+    envelope_v1(app, event_id, now, &event)
+}
+
+/// The v1.0 envelope.
+fn envelope_v1(app: &App, event_id: &str, now: Timestamp, event: &Value) -> Value {
     let ms = now.unix_ms();
     json!({
         "ts": format!("{}.{:03}0000", ms.div_euclid(1000), ms.rem_euclid(1000)),
         "uuid": event_id,
         "token": app.verification_token.reveal(),
         "type": "event_callback",
-        "event": {"app_id": app.app_id, "tenant_key": TENANT_KEY, "type": "p2p_chat_create", "chat_id": P2P_CHAT},
+        "event": event,
     })
 }
 

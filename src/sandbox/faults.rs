@@ -31,6 +31,9 @@ pub struct Rule {
     /// The message it concerns; absent: every message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The app it concerns; absent: every app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
     /// How many matching calls it lets pass first.
     #[serde(default)]
     pub after: u64,
@@ -202,7 +205,7 @@ impl Rule {
     /// A rule for every call of a route.
     #[must_use]
     pub fn on(route: Route, action: Action) -> Self {
-        Self { route: Some(route), key: None, message: None, after: 0, times: None, delay_ms: 0, action }
+        Self { route: Some(route), key: None, message: None, app: None, after: 0, times: None, delay_ms: 0, action }
     }
 
     /// Only for this key.
@@ -244,6 +247,7 @@ impl Rule {
         self.route.is_none_or(|route| route == call.route)
             && self.key.as_ref().is_none_or(|key| call.key.as_ref() == Some(key))
             && self.message.as_ref().is_none_or(|message| call.message_id.as_ref() == Some(message))
+            && self.app.as_ref().is_none_or(|app| call.app_id.as_ref() == Some(app))
     }
 }
 
@@ -290,7 +294,7 @@ mod tests {
     use super::*;
 
     fn call(route: Route, key: &str) -> Call {
-        Call { route, message_id: Some("om_1".to_owned()), key: Some(key.to_owned()) }
+        Call { route, message_id: Some("om_1".to_owned()), key: Some(key.to_owned()), app_id: None, tenant_key: None }
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub struct Entry {
     pub key: Option<String>,
     /// The `Range` it asked for.
     pub range: Option<String>,
+    /// The app that called, by its token or, where it asked for one, by its own word.
+    pub app_id: Option<String>,
+    /// The tenant that its token was for; only store apps have one for each.
+    pub tenant_key: Option<String>,
     /// The first characters of the token it carried.
     pub token: Option<String>,
     /// The status that was sent; none if the answer never began, or has not yet ended.

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::event::{self, App, GROUP_CHAT, MessageEvent, Notice, NoticeEvent, TimeUnit, hex_id};
 use super::noise::mixed;
-use super::samples::Media;
+use super::samples::{Media, Origin};
 use super::sender::Sealing;
+use super::ticket::{Images, TicketEvent, TicketImage};
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::reason::ReasonCode;
@@ -60,6 +61,10 @@ pub enum Kind {
     Duplicate,
     /// An image message with times in microseconds.
     Micros,
+    /// A message in a helpdesk ticket that is an image.
+    TicketImage,
+    /// A post in a helpdesk ticket with three images.
+    TicketPost,
     /// A picture whose message is recalled at once.
     Recalled,
     /// The bot is added to the usual group.
@@ -76,6 +81,8 @@ pub enum Kind {
     ChatDisbanded,
     /// An event in the v1.0 envelope.
     V1,
+    /// A store app's ticket.
+    AppTicket,
     /// The platform's check of the address: encrypted, not signed.
     UrlVerification,
     /// An encrypted event without a signature.
@@ -109,6 +116,8 @@ names!(
     ContentUnreadable = "content_unreadable",
     Duplicate = "duplicate",
     Micros = "micros",
+    TicketImage = "ticket_image",
+    TicketPost = "ticket_post",
     Recalled = "recalled",
     BotAdded = "bot_added",
     BotDeleted = "bot_deleted",
@@ -117,6 +126,7 @@ names!(
     ChatUnrestricted = "chat_unrestricted",
     ChatDisbanded = "chat_disbanded",
     V1 = "v1",
+    AppTicket = "app_ticket",
     UrlVerification = "url_verification",
     Unsigned = "unsigned",
     BadSignature = "bad_signature",
@@ -147,6 +157,8 @@ impl Kind {
             Self::ContentUnreadable => "an image message whose content is no JSON",
             Self::Duplicate => "one message delivered twice under two event ids",
             Self::Micros => "an image message with times in microseconds",
+            Self::TicketImage => "a message in a helpdesk ticket that is an image",
+            Self::TicketPost => "a post in a helpdesk ticket with three images",
             Self::Recalled => "a picture whose message is recalled at once",
             Self::BotAdded => "the bot is added to the usual group",
             Self::BotDeleted => "the bot is removed from the usual group",
@@ -155,6 +167,7 @@ impl Kind {
             Self::ChatUnrestricted => "the usual group allows downloads again",
             Self::ChatDisbanded => "the usual group is disbanded",
             Self::V1 => "an event in the v1.0 envelope",
+            Self::AppTicket => "a store app's ticket",
             Self::UrlVerification => "the platform's check of the address: encrypted, not signed",
             Self::Unsigned => "an encrypted event without a signature; expect 401",
             Self::BadSignature => "an encrypted event with a wrong signature; expect 401",
@@ -170,6 +183,15 @@ impl Kind {
             Self::BadSignature => Sealing::BadSignature,
             Self::Tampered => Sealing::Tampered,
             _ => Sealing::Proper,
+        }
+    }
+
+    /// How many images it has, if it is a message in a ticket.
+    fn in_ticket(self) -> Option<Images> {
+        match self {
+            Self::TicketImage => Some(Images::One),
+            Self::TicketPost => Some(Images::Post),
+            _ => None,
         }
     }
 
@@ -238,6 +260,30 @@ impl Expected {
         }
     }
 
+    /// What lies under a key in the dictionary, or among what the app uploaded.
+    #[must_use]
+    pub fn by_hand(media: Media, origin: Origin, seed: u64) -> Self {
+        let role = match media.kind() {
+            ResourceType::Image => Role::Image,
+            ResourceType::File => Role::File,
+        };
+        Self { key: media.key_from(origin, seed), ..Self::stored(role, media, seed) }
+    }
+
+    fn in_ticket(image: &TicketImage) -> Option<Self> {
+        let sample = image.sample().ok()?;
+        Some(Self {
+            key: image.key(),
+            kind: None,
+            sha256: Some(sample.digest()),
+            size_bytes: Some(sample.size_bytes()),
+            role: Role::Image,
+            file_name: None,
+            state: State::Stored,
+            reason_code: None,
+        })
+    }
+
     fn impossible(role: Role, key: &str, file_name: Option<&str>, reason: ReasonCode) -> Self {
         Self {
             key: key.to_owned(),
@@ -256,6 +302,9 @@ impl Expected {
 #[must_use]
 pub fn sample_events(kind: Kind, seed: u64, app: &App, now: Timestamp) -> Vec<SampleEvent> {
     let event_id = hex_id(&["event", kind.as_str(), &seed.to_string()]);
+    if let Some(images) = kind.in_ticket() {
+        return vec![in_ticket(kind, TicketEvent::sample(images, seed), app, now)];
+    }
     let Some((message, mut resources)) = message(kind, seed) else {
         return vec![without_message(kind, event_id, app, now)];
     };
@@ -293,6 +342,9 @@ fn recall(message_id: &str, event_id: &str, app: &App, now: Timestamp) -> Sample
 fn without_message(kind: Kind, event_id: String, app: &App, now: Timestamp) -> SampleEvent {
     let (event_id, payload) = match (kind, notice(kind)) {
         (Kind::UrlVerification, _) => (None, event::url_verification(app, &event_id)),
+        (Kind::AppTicket, _) => {
+            (Some(event_id.clone()), event::app_ticket(app, &event_id, &format!("ticket-{event_id}"), now))
+        }
         (_, Some(notice)) => {
             let event = NoticeEvent { event_id, notice };
             (Some(event.event_id.clone()), event.payload(app, now))
@@ -300,6 +352,18 @@ fn without_message(kind: Kind, event_id: String, app: &App, now: Timestamp) -> S
         (_, None) => (Some(event_id.clone()), event::v1(app, &event_id, now)),
     };
     SampleEvent { kind, event_id, message_id: None, payload, sealing: kind.sealing(), resources: Vec::new() }
+}
+
+fn in_ticket(kind: Kind, event: TicketEvent, app: &App, now: Timestamp) -> SampleEvent {
+    let resources = event.images().iter().filter_map(Expected::in_ticket).collect();
+    SampleEvent {
+        kind,
+        payload: event.payload(app, now),
+        event_id: Some(event.event_id),
+        message_id: Some(event.message_id),
+        sealing: kind.sealing(),
+        resources,
+    }
 }
 
 /// What a sample tells of the usual group.
@@ -326,7 +390,10 @@ fn message(kind: Kind, seed: u64) -> Option<(MessageEvent, Vec<Expected>)> {
         | Kind::ChatRestricted
         | Kind::ChatUnrestricted
         | Kind::ChatDisbanded
+        | Kind::TicketImage
+        | Kind::TicketPost
         | Kind::V1
+        | Kind::AppTicket
         | Kind::UrlVerification => return None,
         Kind::Image | Kind::Recalled | Kind::Duplicate | Kind::Unsigned | Kind::BadSignature | Kind::Tampered => {
             image(&id, Media::Png, seed)

@@ -10,6 +10,8 @@ mod api;
 mod call;
 mod control;
 mod delivery;
+mod desk;
+pub mod dictionary;
 pub mod directory;
 pub mod event;
 pub mod faults;
@@ -23,6 +25,7 @@ pub mod sender;
 mod shelf;
 #[cfg(test)]
 mod tests;
+pub mod ticket;
 mod tokens;
 mod wire;
 

@@ -222,7 +222,7 @@ impl Platform {
             let answer = control::answer(request, &self.journal, &self.faults);
             return delivery::deliver(connection, answer, &Action::Serve, &mut Delivered::default()).await;
         }
-        let call = Call::recognise(request);
+        let call = self.api.identify(request, Call::recognise(request));
         let ticket = self.journal.arrive(self.entry(request, &call));
         let (delay_ms, action) = self.faults.take(&call);
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
@@ -247,6 +247,8 @@ impl Platform {
             message_id: call.message_id.clone(),
             key: call.key.clone(),
             range: request.header("range").map(str::to_owned),
+            app_id: call.app_id.clone(),
+            tenant_key: call.tenant_key.clone(),
             token: api::bearer(request).map(|token| token.chars().take(TOKEN_SHOWN).collect()),
             status: None,
             bytes: 0,

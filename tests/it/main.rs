@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod api;
+mod apps;
 mod architecture;
 mod catalogue;
 mod cli;
+mod codes;
 mod content;
 mod corpus;
 mod crash;
@@ -18,6 +20,8 @@ mod properties;
 mod rate_limits;
 mod redelivery;
 mod regression;
+mod shutdown;
+mod sources;
 mod support;
 mod tokens;
 mod webhook;

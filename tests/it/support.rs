@@ -13,6 +13,7 @@ use larkive::catalogue::listing::resource::{Detail, Resource, with_tries};
 use larkive::catalogue::listing::{self, PageRequest};
 use larkive::clock::Clock;
 use larkive::config::DataLayout;
+use larkive::domain::app::AppKind;
 use larkive::domain::download::State;
 use larkive::domain::filter::Filter;
 use larkive::domain::id::AppId;
@@ -61,6 +62,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     pub budget: Budget,
     pub on_recall: OnRecall,
+    /// Further apps, each at whatever platform and with whatever keys it says.
+    pub neighbours: Vec<AppSetup>,
 }
 
 impl Default for Options {
@@ -79,6 +82,7 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(20),
             budget: Budget::OFF,
             on_recall: OnRecall::Keep,
+            neighbours: Vec::new(),
         }
     }
 }
@@ -137,9 +141,10 @@ pub async fn spawn_app_with(options: Options) -> TestApp {
 
 fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
     let app_ids = std::iter::once(&options.app_id).chain(options.more_apps);
+    let here = app_ids.map(|app_id| app_setup(options, app_id, platform));
     Setup {
         layout,
-        apps: app_ids.map(|app_id| app_setup(options, app_id, platform)).collect(),
+        apps: here.chain(options.neighbours.iter().cloned()).collect(),
         listen: "127.0.0.1:0".parse().unwrap(),
         admin_listen: options.admin_listen,
         trusted_proxies: TrustedProxies::default(),
@@ -151,7 +156,8 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
     }
 }
 
-fn app_setup(options: &Options, app_id: &str, platform: &Sandbox) -> AppSetup {
+/// A custom app at a platform.
+pub fn app_setup(options: &Options, app_id: &str, platform: &Sandbox) -> AppSetup {
     let app_id: AppId = app_id.parse().unwrap();
     let keys = AppKeys {
         app_id: app_id.clone(),
@@ -162,11 +168,11 @@ fn app_setup(options: &Options, app_id: &str, platform: &Sandbox) -> AppSetup {
         base_url: platform.base_url().parse().unwrap(),
         app_id,
         app_secret: Secret::new("app-secret"),
-        helpdesk: None,
+        helpdesk: Some(("12345".to_owned(), Secret::new("ht-sometoken"))),
         budget: options.budget,
         idle_timeout: options.idle_timeout,
     };
-    AppSetup { keys, client }
+    AppSetup { keys, client, kind: AppKind::Custom }
 }
 
 fn sender(options: &Options, address: SocketAddr) -> Sender {

@@ -1,0 +1,96 @@
+//! The tickets of store apps, and the resources that wait for one.
+//!
+//! Tickets are secrets: nothing that lists or shows the catalogue reads this table.
+
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+
+use super::{CatalogueError, Transaction};
+use crate::domain::id::{AppId, ResourceId};
+use crate::domain::reason::ReasonCode;
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+
+/// Makes resources due that ended for lack of a ticket. (That a blocked one is not stored is said
+/// in so many words, because SQLite's index covers what is not stored.)
+const REQUEUE: &str = "UPDATE resources
+    SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
+    WHERE state = 'blocked' AND state <> 'stored' AND reason_code = ";
+
+/// The app's ticket, if one is known.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn newest(read: &SqlitePool, app_id: &AppId) -> Result<Option<Secret>, CatalogueError> {
+    let ticket: Option<String> = sqlx::query_scalar("SELECT ticket FROM app_tickets WHERE app_id = ?")
+        .bind(app_id.as_str())
+        .fetch_optional(read)
+        .await?;
+    Ok(ticket.map(Secret::new))
+}
+
+/// Keeps a ticket, unless a newer one is known, and makes due whatever waited for it.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn keep(
+    transaction: &mut Transaction,
+    app_id: &AppId,
+    ticket: &Secret,
+    sent_at: Timestamp,
+) -> Result<(), CatalogueError> {
+    let kept = sqlx::query(
+        "INSERT INTO app_tickets (app_id, ticket, sent_at)
+         VALUES (?, ?, ?)
+         ON CONFLICT (app_id) DO UPDATE SET ticket = excluded.ticket, sent_at = excluded.sent_at
+         WHERE excluded.sent_at >= app_tickets.sent_at",
+    )
+    .bind(app_id.as_str())
+    .bind(ticket.reveal())
+    .bind(sent_at.unix_ms())
+    .execute(transaction.connection())
+    .await?;
+    if kept.rows_affected() == 0 {
+        return Ok(());
+    }
+    requeue_all(transaction, app_id).await?;
+    note_tries_under_way(transaction, app_id).await
+}
+
+async fn requeue_all(transaction: &mut Transaction, app_id: &AppId) -> Result<(), CatalogueError> {
+    let mut update = QueryBuilder::<Sqlite>::new(REQUEUE);
+    update.push_bind(ReasonCode::AppTicketMissing.as_str()).push(" AND app_id = ").push_bind(app_id.as_str());
+    update.build().execute(transaction.connection()).await?;
+    Ok(())
+}
+
+async fn note_tries_under_way(transaction: &mut Transaction, app_id: &AppId) -> Result<(), CatalogueError> {
+    sqlx::query(
+        "INSERT INTO overtaken_tries (resource_row_id)
+         SELECT resource_row_id FROM resources WHERE state = 'running' AND app_id = ?
+         ON CONFLICT (resource_row_id) DO NOTHING",
+    )
+    .bind(app_id.as_str())
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Makes those of these resources due again that just ended for lack of a ticket, although one
+/// came while they were being tried.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn requeue_overtaken(transaction: &mut Transaction, ended: &[ResourceId]) -> Result<(), CatalogueError> {
+    for id in ended {
+        let overtaken = sqlx::query("DELETE FROM overtaken_tries WHERE resource_row_id = ?")
+            .bind(id.0)
+            .execute(transaction.connection())
+            .await?;
+        if overtaken.rows_affected() > 0 {
+            let mut update = QueryBuilder::<Sqlite>::new(REQUEUE);
+            update.push_bind(ReasonCode::AppTicketMissing.as_str()).push(" AND resource_row_id = ").push_bind(id.0);
+            update.build().execute(transaction.connection()).await?;
+        }
+    }
+    Ok(())
+}
