@@ -14,17 +14,20 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::app_ticket;
+use crate::archive::chat;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
 use crate::archive::ingest::Inbox;
+use crate::archive::names::Namer;
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_directory};
-use crate::catalogue::{self, Catalogue, resources};
+use crate::catalogue::{self, Catalogue, recalls, resources};
 use crate::clock::Clock;
 use crate::config::DataLayout;
 use crate::domain::app::AppKind;
 use crate::domain::error::chain;
+use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
@@ -78,6 +81,8 @@ pub struct Setup {
     pub download_concurrency: usize,
     /// What a try may take.
     pub limits: Limits,
+    /// What becomes of what a recalled message showed.
+    pub on_recall: OnRecall,
     /// Below this many free bytes downloads pause.
     pub min_free_bytes: u64,
 }
@@ -105,6 +110,7 @@ pub struct App {
     pub expander: Expander,
     /// Downloads, one lane for each app.
     pub lanes: Vec<Lane>,
+    namers: Vec<Namer>,
     /// Tells lanes and expander that there may be something to do.
     pub wake: Arc<dyn Fn() + Send + Sync>,
     shared: Shared,
@@ -133,6 +139,7 @@ impl App {
         let store = Store::open(&layout.store, &layout.spool)
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
         take_back(&catalogue, clock.now()).await?;
+        recalls::set_policy(catalogue.write()?, setup.on_recall).await?;
         Self::assemble(setup, clock, catalogue, store, (public, admin), lock)
     }
 
@@ -158,13 +165,15 @@ impl App {
             due,
             recorder,
         };
-        let mut lanes = Vec::new();
+        let (mut lanes, mut namers) = (Vec::new(), Vec::new());
         let slots = Slots::deal(setup.download_concurrency, setup.apps.len());
         for (app, slots) in setup.apps.iter().zip(slots) {
             let client = app_ticket::connect(app.client.clone(), app.kind, &catalogue, metrics.clone())?;
+            let app_id = &app.keys.app_id;
+            namers.push(Namer::new(catalogue.clone(), client.clone(), app_id.clone(), clock.clone()));
             let kept = (store.clone(), space.clone());
             let downloader = Downloader::new(client, kept, setup.limits, clock.clone(), metrics.clone());
-            lanes.push(Lane::new(shared.clone(), slots, app.keys.app_id.clone(), downloader));
+            lanes.push(Lane::new(shared.clone(), slots, app_id.clone(), downloader));
         }
         let wake = wake(&shared.due, &inbox);
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
@@ -172,6 +181,7 @@ impl App {
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
             api: Api {
                 catalogue: catalogue.clone(),
+                apps: setup.apps.iter().map(|app| app.keys.app_id.clone()).collect(),
                 store: Arc::new(store.clone()),
                 admin_token: setup.admin_token,
                 clock: clock.clone(),
@@ -187,6 +197,7 @@ impl App {
             inbox,
             expander,
             lanes,
+            namers,
             wake,
             shared,
             routes,
@@ -233,6 +244,9 @@ impl App {
             });
         }
         crew.add("expander", self.expander.run(self.inbox, shutdown.clone()));
+        for namer in self.namers {
+            crew.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));
+        }
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
         for lane in self.lanes {
             crew.add("lane", lane.run(shutdown.clone()));
@@ -321,7 +335,7 @@ async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<()> 
     let write = catalogue.write()?;
     catalogue::reasons::write_texts(write, ReasonCode::ALL).await?;
     let unfinished = resources::reclaim_of(write, OWNER).await? + resources::reclaim_expired(write, now).await?;
-    let requeued = resources::requeue_configured(write).await?;
+    let requeued = resources::requeue_configured(write).await? + chat::requeue_left_over(catalogue).await?;
     if unfinished + requeued > 0 {
         tracing::info!(unfinished, requeued, "Took up what an earlier process left");
     }

@@ -10,10 +10,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::chat;
 use super::ingest::Inbox;
+use super::names::GOOD_FOR;
 use super::notice::{self, Notice, Use};
 use crate::catalogue::events::{self, DamagedEvent, Outcome, WaitingEvent};
-use crate::catalogue::messages::{self, NewMessage};
+use crate::catalogue::messages::{self, NewMessage, NewSender};
 use crate::catalogue::resources::{self, NewResource};
 use crate::catalogue::{Catalogue, CatalogueError, Transaction};
 use crate::domain::error::chain;
@@ -26,7 +28,7 @@ use crate::metrics::Metrics;
 
 /// Events in one transaction: larger batches gain little and hold up answers.
 const BATCH: u32 = 256;
-/// Senders in one statement: three bound values each, well below SQLite's limit.
+/// Senders in one statement: five bound values each, well below SQLite's limit.
 const SENDERS_IN_ONE_STATEMENT: usize = 1000;
 /// How long a batch waits while deliveries are being answered, and how often it looks.
 const GIVE_WAY_FOR: Duration = Duration::from_millis(100);
@@ -153,6 +155,9 @@ impl Expander {
             Err(error) if error.is_about_the_rows() => self.write_one_by_one(&readings).await?,
             Err(error) => return Err(error),
         }
+        for chat in readings.iter().filter_map(Reading::notice).filter_map(|(_, notice)| chat::cleared_chat(notice)) {
+            chat::requeue_rest(&self.catalogue, chat).await?;
+        }
         self.due.send_replace(());
         Ok(count)
     }
@@ -273,16 +278,19 @@ async fn write_messages(
 }
 
 async fn write_senders(transaction: &mut Transaction, owning: &[&Received]) -> Result<(), CatalogueError> {
-    let mut names: BTreeMap<(&AppId, &OpenId), Option<&str>> = BTreeMap::new();
-    for Received { message, .. } in owning {
+    let mut senders: BTreeMap<(&AppId, &OpenId), NewSender<'_>> = BTreeMap::new();
+    for Received { message, received_at, .. } in owning {
+        let (app_id, chat_id) = (&message.app_id, &message.chat_id);
         if let Some(open_id) = &message.sender.open_id {
-            names.entry((&message.app_id, open_id)).or_default();
+            let sender = NewSender { app_id, open_id, chat_id, named: None };
+            senders.entry((app_id, open_id)).or_insert(sender);
         }
         for (open_id, name) in &message.names {
-            names.insert((&message.app_id, open_id), Some(name));
+            let named = Some((name.as_str(), received_at.after(GOOD_FOR)));
+            senders.insert((app_id, open_id), NewSender { app_id, open_id, chat_id, named });
         }
     }
-    let senders: Vec<_> = names.into_iter().map(|((app_id, open_id), name)| (app_id, open_id, name)).collect();
+    let senders: Vec<_> = senders.into_values().collect();
     for some in senders.chunks(SENDERS_IN_ONE_STATEMENT) {
         messages::note_senders(transaction, some).await?;
     }

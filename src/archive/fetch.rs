@@ -1,6 +1,6 @@
-//! Fetch: archive one thing by its key, now, alone or beside a serving process.
+//! Fetch: archive things by their keys, now, alone or beside a serving process.
 //!
-//! The thing becomes a row like any other; this process then works on that row until it is stored,
+//! Each thing becomes a row like any other; this process then works on that row until it is stored,
 //! ended, or time is up. What is known already is not asked for again unless that is wanted.
 
 use std::time::Duration;
@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::download::Downloader;
 use super::record;
 use crate::catalogue::resources::{self, Lease, Take};
-use crate::catalogue::{Catalogue, CatalogueError};
+use crate::catalogue::{Catalogue, CatalogueError, by_hand};
 use crate::clock::Clock;
 use crate::domain::download::State;
 use crate::domain::id::{AppId, ResourceId};
+use crate::domain::resource::ResourceType;
 use crate::domain::source::Target;
 
 /// How often the row is looked at while another process works on it.
@@ -21,7 +22,56 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long the claim holds without being renewed: a fetch that was killed is not in the way for long.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Fetches things by hand for one app.
+/// Makes sure that `target` is in the catalogue, for whoever serves it to work on, and due again if
+/// that is wanted. Returns its row.
+///
+/// # Errors
+/// If the catalogue fails.
+pub async fn order(
+    catalogue: &Catalogue,
+    clock: &Clock,
+    app_id: &AppId,
+    target: &Target,
+    take: Take,
+) -> Result<ResourceId, CatalogueError> {
+    let id = place(catalogue, clock, app_id, target).await?;
+    if take == Take::Anyway {
+        by_hand::ask_again(catalogue.write()?, id).await?;
+    }
+    Ok(id)
+}
+
+/// The row of a target: the one of a message that carries its key, because only that can be
+/// downloaded, else one of its own.
+async fn place(
+    catalogue: &Catalogue,
+    clock: &Clock,
+    app_id: &AppId,
+    target: &Target,
+) -> Result<ResourceId, CatalogueError> {
+    let carried = match target {
+        Target::Image { key } => by_hand::carried(catalogue.read(), app_id, key, ResourceType::Image).await?,
+        Target::File { key } => by_hand::carried(catalogue.read(), app_id, key, ResourceType::File).await?,
+        _ => None,
+    };
+    match carried {
+        Some(id) => Ok(id),
+        None => resources::insert_by_hand(catalogue.write()?, app_id, target, clock.now()).await,
+    }
+}
+
+/// How a fetch goes about its work.
+#[derive(Debug, Clone)]
+pub struct Manner {
+    /// Whether what is known is asked for again.
+    pub take: Take,
+    /// How long to wait for each thing.
+    pub patience: Duration,
+    /// Ends the wait early.
+    pub shutdown: CancellationToken,
+}
+
+/// Fetches things by hand for one app. Several at once are fine.
 #[derive(Debug)]
 pub struct Fetcher {
     /// The catalogue, open for writing.
@@ -37,27 +87,20 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Makes sure that `target` is in the catalogue and works on it for at most `patience`, or until
-    /// `shutdown`. Returns its id; where it stands then is in the catalogue.
+    /// Makes sure that `target` is in the catalogue and works on it for as long as `manner` allows.
+    /// Returns its id; where it stands then is in the catalogue.
     ///
     /// # Errors
     /// If the catalogue fails.
-    pub async fn fetch(
-        &self,
-        target: &Target,
-        take: Take,
-        patience: Duration,
-        shutdown: &CancellationToken,
-    ) -> Result<ResourceId, CatalogueError> {
-        let write = self.catalogue.write()?;
-        let id = resources::insert_by_hand(write, &self.app_id, target, self.clock.now()).await?;
+    pub async fn fetch(&self, target: &Target, manner: &Manner) -> Result<ResourceId, CatalogueError> {
+        let id = place(&self.catalogue, &self.clock, &self.app_id, target).await?;
         let done = tokio::select! {
-            done = self.work_on(id, take) => done,
-            () = tokio::time::sleep(patience) => Ok(()),
-            () = shutdown.cancelled() => Ok(()),
+            done = self.work_on(id, manner.take) => done,
+            () = tokio::time::sleep(manner.patience) => Ok(()),
+            () = manner.shutdown.cancelled() => Ok(()),
         };
-        // Whatever was broken off is anybody's again.
-        resources::reclaim_of(write, &self.owner).await?;
+        // What was broken off is anybody's again.
+        by_hand::give_back(self.catalogue.write()?, id, &self.owner).await?;
         done.map(|()| id)
     }
 
@@ -93,7 +136,7 @@ impl Fetcher {
             finished = self.downloader.run_isolated(claim) => finished,
             error = self.keep_lease() => return Err(error),
         };
-        record::write(&self.catalogue, &self.owner, &[finished]).await?;
+        record::write(&self.catalogue, &self.owner, &mut [finished]).await?;
         Ok(true)
     }
 

@@ -1,7 +1,8 @@
 //! Notices: events that tell of something other than a new message.
 
-use super::app_ticket;
+use super::{app_ticket, chat, recall, ticket};
 use crate::catalogue::{CatalogueError, Transaction};
+use crate::domain::chat::Presence;
 use crate::domain::id::AppId;
 use crate::domain::time::Timestamp;
 use crate::feishu::event::Event;
@@ -32,9 +33,17 @@ pub enum Use {
 /// If the catalogue fails.
 pub async fn apply(transaction: &mut Transaction, notice: &Notice) -> Result<Use, CatalogueError> {
     match &notice.event {
+        Event::TicketMessage(message) => ticket::apply(transaction, notice, message).await,
+        Event::Recalled { message_id, recalled_at, recall_type, .. } => {
+            recall::apply(transaction, notice, message_id, *recalled_at, recall_type.as_deref()).await
+        }
+        Event::BotAdded(chat) => chat::bot_moved(transaction, notice, chat, Presence::In).await,
+        Event::BotDeleted(chat) => chat::bot_moved(transaction, notice, chat, Presence::Out).await,
+        Event::ChatDisbanded(chat) => chat::disbanded(transaction, notice, chat).await,
+        Event::ChatUpdated(chat) => chat::updated(transaction, notice, chat).await,
         Event::AppTicket { ticket, sent_at } => app_ticket::keep(transaction, notice, ticket, *sent_at).await,
-        _ => {
-            tracing::debug!(app.id = %notice.app_id, received_at = %notice.received_at, "Kept an event that is not used");
+        Event::MessageReceived(_) | Event::Unused { .. } => {
+            tracing::debug!(app.id = %notice.app_id, "Kept an event that is not used");
             Ok(Use::Unused)
         }
     }

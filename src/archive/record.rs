@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::app_ticket;
+use super::{app_ticket, chat, recall};
 use crate::catalogue::resources::{self, Finished};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::error::chain;
@@ -46,8 +46,8 @@ impl Recorder {
 async fn run(catalogue: Catalogue, owner: String, mut endings: mpsc::Receiver<(Finished, oneshot::Sender<()>)>) {
     let mut batch = Vec::with_capacity(BATCH);
     while endings.recv_many(&mut batch, BATCH).await > 0 {
-        let (finished, written): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-        while let Err(error) = write_somehow(&catalogue, &owner, &finished).await {
+        let (mut finished, written): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        while let Err(error) = write_somehow(&catalogue, &owner, &mut finished).await {
             tracing::error!(error = %chain(&error), endings = finished.len(), "Cannot record how downloads ended");
             tokio::time::sleep(AFTER_FAILURE).await;
         }
@@ -60,13 +60,13 @@ async fn run(catalogue: Catalogue, owner: String, mut endings: mpsc::Receiver<(F
 
 /// Writes a batch; one that the catalogue refuses is written ending by ending, so that the one
 /// that is refused stands alone. Its resource is tried again when its lease is over.
-async fn write_somehow(catalogue: &Catalogue, owner: &str, finished: &[Finished]) -> Result<(), CatalogueError> {
+async fn write_somehow(catalogue: &Catalogue, owner: &str, finished: &mut [Finished]) -> Result<(), CatalogueError> {
     match write(catalogue, owner, finished).await {
         Err(error) if error.is_about_the_rows() => {}
         other => return other,
     }
     for one in finished {
-        match write(catalogue, owner, std::slice::from_ref(one)).await {
+        match write(catalogue, owner, std::slice::from_mut(one)).await {
             Err(error) if error.is_about_the_rows() => {
                 tracing::error!(resource.id = %one.id, error = %chain(&error), "The catalogue refuses how a download ended");
             }
@@ -76,13 +76,16 @@ async fn write_somehow(catalogue: &Catalogue, owner: &str, finished: &[Finished]
     Ok(())
 }
 
-/// Records endings in one commit, once.
+/// Records endings in one commit, once, in the light of what became of their messages and chats
+/// meanwhile.
 ///
 /// # Errors
 /// If the catalogue fails; then nothing is recorded.
-pub async fn write(catalogue: &Catalogue, owner: &str, finished: &[Finished]) -> Result<(), CatalogueError> {
+pub async fn write(catalogue: &Catalogue, owner: &str, finished: &mut [Finished]) -> Result<(), CatalogueError> {
     let mut transaction = catalogue.begin().await?;
+    recall::explain(&mut transaction, finished).await?;
     resources::record(&mut transaction, owner, finished).await?;
+    chat::reconsider(&mut transaction, finished).await?;
     app_ticket::requeue_overtaken(&mut transaction, finished).await?;
     transaction.commit().await
 }

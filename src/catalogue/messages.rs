@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::{CatalogueError, Transaction};
-use crate::domain::id::{AppId, EventRowId, OpenId};
+use crate::domain::id::{AppId, ChatId, EventRowId, OpenId};
 use crate::domain::message::{Message, Problem};
 use crate::domain::time::Timestamp;
 
@@ -25,7 +25,8 @@ pub struct NewMessage<'a> {
 }
 
 /// Records messages and returns the deliveries whose message is new; a message that is known
-/// already stays as it is.
+/// already stays as it is, unless it is known by hearsay only (from a ticket), without a delivery of
+/// its own: then it is completed, and counts as new.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -59,7 +60,16 @@ pub async fn insert(
             .push_bind(message.sent_at.map(Timestamp::unix_ms))
             .push_bind(new.seen_at.unix_ms());
     });
-    insert.push(" ON CONFLICT (app_id, message_id) DO NOTHING RETURNING event_row_id");
+    insert.push(
+        " ON CONFLICT (app_id, message_id) DO UPDATE SET
+             tenant_key = excluded.tenant_key, chat_id = excluded.chat_id, chat_type = excluded.chat_type,
+             thread_id = excluded.thread_id, root_id = excluded.root_id, parent_id = excluded.parent_id,
+             sender_open_id = excluded.sender_open_id, sender_type = excluded.sender_type,
+             message_type = excluded.message_type, text = excluded.text, problem = excluded.problem,
+             event_row_id = excluded.event_row_id, sent_at = excluded.sent_at
+         WHERE messages.event_row_id IS NULL
+         RETURNING event_row_id",
+    );
     let rows = insert.build().persistent(false).fetch_all(transaction.connection()).await?;
     rows.iter().map(|row| Ok(EventRowId(row.try_get("event_row_id")?))).collect()
 }
@@ -85,24 +95,38 @@ pub async fn reread(transaction: &mut Transaction, new: &NewMessage<'_>) -> Resu
     Ok(done.rows_affected() > 0)
 }
 
+/// Somebody who sent a message, or was mentioned in one.
+#[derive(Debug, Clone, Copy)]
+pub struct NewSender<'a> {
+    /// The app that saw them.
+    pub app_id: &'a AppId,
+    /// Who it is, as this app sees them.
+    pub open_id: &'a OpenId,
+    /// Where they were seen.
+    pub chat_id: &'a ChatId,
+    /// Their name, and when it is to be looked up anew; none if the message does not tell.
+    pub named: Option<(&'a str, Timestamp)>,
+}
+
 /// Records senders, with their names where they are known; a name that is known is only replaced
-/// by another one.
+/// by another one. Where there is none it is due to be looked up.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn note_senders(
-    transaction: &mut Transaction,
-    senders: &[(&AppId, &OpenId, Option<&str>)],
-) -> Result<(), CatalogueError> {
+pub async fn note_senders(transaction: &mut Transaction, senders: &[NewSender<'_>]) -> Result<(), CatalogueError> {
     if senders.is_empty() {
         return Ok(());
     }
-    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO senders (app_id, open_id, name) ");
-    insert.push_values(senders, |mut row, (app_id, open_id, name)| {
-        row.push_bind(app_id.as_str()).push_bind(open_id.as_str()).push_bind(*name);
+    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO senders (app_id, open_id, name, chat_id, name_due_at) ");
+    insert.push_values(senders, |mut row, sender| {
+        row.push_bind(sender.app_id.as_str())
+            .push_bind(sender.open_id.as_str())
+            .push_bind(sender.named.map(|(name, _)| name))
+            .push_bind(sender.chat_id.as_str())
+            .push_bind(sender.named.map_or(0, |(_, due_at)| due_at.unix_ms()));
     });
     insert.push(
-        " ON CONFLICT (app_id, open_id) DO UPDATE SET name = excluded.name
+        " ON CONFLICT (app_id, open_id) DO UPDATE SET name = excluded.name, name_due_at = excluded.name_due_at
           WHERE excluded.name IS NOT NULL AND excluded.name IS NOT name",
     );
     insert.build().persistent(false).execute(transaction.connection()).await?;

@@ -4,14 +4,20 @@
 //! what was committed survives a power cut, which is what an answer of 200 promises.
 
 pub mod app_tickets;
+pub mod by_hand;
+pub mod chats;
+pub mod cleared;
 pub mod events;
 pub mod listing;
 pub mod messages;
+pub mod names;
 pub mod reasons;
+pub mod recalls;
 pub mod replay;
 pub mod resources;
 pub mod retry;
 pub mod statistics;
+pub mod tickets;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
-use super::{CatalogueError, Transaction};
+use super::{CatalogueError, Transaction, tickets};
 use crate::domain::digest::Digest;
 use crate::domain::download::{State, Upstream};
 use crate::domain::error::chain;
@@ -83,7 +83,8 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
     Ok(())
 }
 
-/// Records one thing that is fetched by hand, if it is not known yet, and returns its id.
+/// Records one thing that is fetched by hand, if it is not known yet, and returns its id. Whether a
+/// ticket image is asked for with its position is the caller's choice, unless an event told.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -96,17 +97,18 @@ pub async fn insert_by_hand(
     let identity = Identity::of(target);
     let refused = (!target.is_sendable()).then_some(ReasonCode::KeyUnusable);
     sqlx::query(
-        "INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, message_row_id, chat_id, state,
-             reason_code, listed_at, seen_at)
+        "INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, index_asked, message_row_id,
+             chat_id, state, reason_code, listed_at, seen_at)
          SELECT given.app_id, m.tenant_key, given.source, given.owner, given.type, given.key, given.role,
-             m.message_row_id, COALESCE(m.chat_id, ''), given.state, given.reason_code,
+             given.index_asked, m.message_row_id, COALESCE(m.chat_id, ''), given.state, given.reason_code,
              COALESCE(m.sent_at, given.seen_at), given.seen_at
          FROM (SELECT ?1 AS app_id, ?2 AS source, ?3 AS owner, ?4 AS type, ?5 AS key, ?6 AS role, ?7 AS state,
-             ?8 AS reason_code, ?9 AS seen_at) AS given
+             ?8 AS reason_code, ?9 AS seen_at, ?10 AS index_asked) AS given
          LEFT JOIN messages AS m
              ON given.source = 'message' AND m.app_id = given.app_id AND m.message_id = given.owner
          WHERE TRUE
-         ON CONFLICT (app_id, source, owner, type, key) DO NOTHING",
+         ON CONFLICT (app_id, source, owner, type, key) DO UPDATE SET index_asked = excluded.index_asked
+         WHERE excluded.index_asked <> index_asked AND message_row_id IS NULL",
     )
     .bind(app_id.as_str())
     .bind(identity.source.as_str())
@@ -117,6 +119,7 @@ pub async fn insert_by_hand(
     .bind(refused.map_or(State::Pending, ReasonCode::state).as_str())
     .bind(refused.map(ReasonCode::as_str))
     .bind(now.unix_ms())
+    .bind(matches!(target, Target::TicketImage { index: Some(_), .. }))
     .execute(write)
     .await?;
     let id = sqlx::query_scalar(
@@ -165,7 +168,7 @@ impl Identity {
                 source,
                 owner: ticket_id.clone(),
                 kind: None,
-                key: format!("{ticket_id}/{msg_id}/{}", index.unwrap_or(0)),
+                key: tickets::key_of(ticket_id, msg_id, *index),
                 role: Role::Image,
             },
         }
@@ -174,7 +177,7 @@ impl Identity {
 
 /// The state of a claimed resource whose claim ends without a result: a stored one that was to be
 /// fetched again still has its bytes.
-const UNCLAIMED_STATE: &str = "iif(stored_at IS NOT NULL AND reason_code IS NULL, 'stored', 'pending')";
+pub(super) const UNCLAIMED_STATE: &str = "iif(stored_at IS NOT NULL AND reason_code IS NULL, 'stored', 'pending')";
 
 /// Who works on a claimed resource and until when. After that it is anybody's again.
 #[derive(Debug, Clone, Copy)]
@@ -209,7 +212,7 @@ pub struct Claim {
 }
 
 const CLAIMED_COLUMNS: &str = "RETURNING resource_row_id, app_id, tenant_key, source, owner, download_message_id, type, key, role, \
-     file_name, failures, failures_alike, reason_code, rate_waits, failing_since";
+     index_asked, file_name, failures, failures_alike, reason_code, rate_waits, failing_since";
 
 /// Claims what is due for an app: new messages before old ones, and what failed before after both,
 /// but for a share of a quarter, so that a steady stream of new messages does not starve it.
@@ -381,7 +384,8 @@ fn read_target(row: &SqliteRow, id: i64) -> Result<Result<Target, ReasonCode>, C
         Source::Baike => Target::Baike { key },
         Source::Lingo => Target::Lingo { key },
         Source::TicketImage => {
-            read_ticket_image(&key_text).ok_or_else(|| bad("key", "not ticket/message/index".into()))?
+            let index_asked = row.try_get("index_asked")?;
+            read_ticket_image(&key_text, index_asked).ok_or_else(|| bad("key", "not ticket/message/index".into()))?
         }
     };
     Ok(if target.is_sendable() { Ok(target) } else { Err(ReasonCode::KeyUnusable) })
@@ -408,14 +412,12 @@ fn read_message_resource(
     Ok(if target.is_sendable() { Ok(target) } else { Err(ReasonCode::KeyUnusable) })
 }
 
-fn read_ticket_image(key: &str) -> Option<Target> {
+/// Takes a ticket image's key apart; its position is asked for only where there are several.
+fn read_ticket_image(key: &str, index_asked: i64) -> Option<Target> {
     let mut parts = key.rsplitn(3, '/');
-    let (index, msg_id, ticket_id) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(Target::TicketImage {
-        ticket_id: ticket_id.to_owned(),
-        msg_id: msg_id.to_owned(),
-        index: Some(index.parse().ok()?),
-    })
+    let (index, msg_id, ticket_id) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);
+    let index = (index_asked == 1).then_some(index);
+    Some(Target::TicketImage { ticket_id: ticket_id.to_owned(), msg_id: msg_id.to_owned(), index })
 }
 
 /// How one try ended.

@@ -76,7 +76,7 @@ fn push_retryable(sql: &mut Sql, filter: &Filter, now: Timestamp) {
 }
 
 /// Row numbers as one bound value, however many there are.
-fn json_list(ids: &[ResourceId]) -> String {
+pub(super) fn json_list(ids: &[ResourceId]) -> String {
     let numbers: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
     format!("[{}]", numbers.join(","))
 }

@@ -3,6 +3,8 @@
 //! A stand-in platform, a serving archive beside it, sample messages through the real webhook, and
 //! what became of each of them.
 
+mod by_hand;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -28,6 +30,7 @@ use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
 use crate::domain::id::{AppId, MessageId};
+use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::{Bilingual, ReasonCode};
 use crate::domain::secret::Secret;
@@ -117,6 +120,8 @@ fn samples() -> Vec<Sample> {
         Kind::Duplicate,
         Kind::Sticker,
         Kind::Folder,
+        Kind::TicketImage,
+        Kind::TicketPost,
     ];
     let smooth = kinds.into_iter().map(|kind| Sample { name: kind.as_str(), kind, seed: SEED, mishap: None });
     let refused = |name, seed, code, msg, reason| Sample {
@@ -128,13 +133,16 @@ fn samples() -> Vec<Sample> {
     let troubled = [
         Sample { name: "gateway_error", kind: Kind::Pdf, seed: SEED + 1, mishap: Some(Mishap::FailsOnce) },
         Sample { name: "broken_transfer", kind: Kind::File, seed: SEED + 2, mishap: Some(Mishap::BreaksOnce) },
-        refused(
-            "recalled",
-            SEED + 3,
-            230_110,
-            "Action unavailable as the message has been deleted.",
-            ReasonCode::MessageDeleted,
-        ),
+        Sample {
+            name: "recalled",
+            kind: Kind::Recalled,
+            seed: SEED + 3,
+            mishap: Some(Mishap::Refuses {
+                code: 230_110,
+                msg: "Action unavailable as the message has been deleted.",
+                reason: ReasonCode::MessageDeleted,
+            }),
+        },
         refused(
             "restricted_chat",
             SEED + 4,
@@ -266,11 +274,12 @@ pub async fn run(options: Options) -> Outcome {
     let (layout, _temporary) = data_layout(options.data_dir.as_deref())?;
     let access = Access::invent();
     let app = open(options.listen, access.setup(layout, &sandbox)?).await?;
-    let (address, catalogue) = (app.address()?, app.catalogue.clone());
+    let (address, catalogue, wake) = (app.address()?, app.catalogue.clone(), app.wake.clone());
     let serving = tokio::spawn(app.serve(shutdown.clone()));
 
     let sender = Sender::new(&format!("http://{address}/webhook/event"), access.app, Some(access.encrypt_key))?;
-    let awaited = deliver(&sandbox, &sender).await?;
+    let mut awaited = deliver(&sandbox, &sender).await?;
+    awaited.extend(by_hand::order(&catalogue, &APP_ID.parse()?, &wake).await?);
     let lines = settle(&catalogue, awaited, &shutdown).await?;
     let format = options.format.choose();
     let stays = !options.once && !shutdown.is_cancelled();
@@ -325,7 +334,7 @@ impl Access {
             base_url: sandbox.base_url().parse().context("the stand-in has no usable address")?,
             app_id,
             app_secret: Secret::new("the stand-in takes any"),
-            helpdesk: None,
+            helpdesk: Some(("7000000000000000001".to_owned(), Secret::new("the stand-in takes any"))),
             budget: Budget::PLATFORM,
             idle_timeout: IDLE_TIMEOUT,
         };
@@ -338,6 +347,7 @@ impl Access {
             admin_token: Some(self.admin_token.clone()),
             download_concurrency: CONCURRENCY,
             limits: Limits { max_resource_bytes: MAX_RESOURCE_BYTES, retry_for: SETTLE_WITHIN },
+            on_recall: OnRecall::Keep,
             min_free_bytes: MIN_FREE_BYTES,
         })
     }

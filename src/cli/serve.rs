@@ -47,6 +47,7 @@ fn setup(Serving { settings, apps, .. }: &Serving) -> Setup {
         admin_token: settings.admin_token.clone(),
         download_concurrency: settings.download_concurrency,
         limits: limits(settings),
+        on_recall: settings.on_recall,
         min_free_bytes: settings.min_free_bytes,
     }
 }

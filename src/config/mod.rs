@@ -31,11 +31,12 @@ pub use self::logging::{Colour, Logging};
 pub use self::problem::{Origin, Problem, Problems};
 pub use self::report::Report;
 pub use self::sources::Sources;
-pub use self::values::{LogFormat, OnRecall};
+pub use self::values::LogFormat;
 
 use self::apps::AppDraft;
 use self::given::Given;
 use self::sources::{Gathered, Reading};
+use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
 use crate::feishu::limit::Budget;

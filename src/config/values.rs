@@ -23,15 +23,6 @@ const MAX_DOWNLOAD_CONCURRENCY: usize = 256;
 /// The longest time to go on trying. Longer spans lead out of the years that times are written in.
 const MAX_RETRY_FOR: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
-/// What becomes of a resource whose message is recalled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnRecall {
-    /// It stays as it is.
-    Keep,
-    /// It is kept and counted, but neither shown nor served.
-    Hide,
-}
-
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -41,7 +32,6 @@ pub enum LogFormat {
     Json,
 }
 
-names!(OnRecall, UnknownOnRecall, "policy for recalled messages", Keep = "keep", Hide = "hide");
 names!(LogFormat, UnknownLogFormat, "log format", Text = "text", Json = "json");
 
 pub(super) fn app_id(text: &str) -> Result<AppId, String> {

@@ -61,6 +61,17 @@ pub enum Verdict {
     End(ReasonCode),
 }
 
+impl Verdict {
+    /// The reason that goes with it.
+    #[must_use]
+    pub fn reason(self) -> ReasonCode {
+        match self {
+            Self::RateLimited { .. } => ReasonCode::RateLimited,
+            Self::Retry(reason) | Self::RetryFewTimes(reason) | Self::End(reason) => reason,
+        }
+    }
+}
+
 /// How often an unknown 4xx code is tried before its resource is blocked.
 pub const UNKNOWN_CODE_TRIES: u32 = 3;
 /// The first pause after a failure.

@@ -18,6 +18,16 @@ pub enum SenderType {
     Bot,
 }
 
+/// What becomes of what a message showed, once it is recalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRecall {
+    /// It stays as it is.
+    Keep,
+    /// It is kept and counted, but neither shown nor served.
+    Hide,
+}
+
+names!(OnRecall, UnknownOnRecall, "policy for recalled messages", Keep = "keep", Hide = "hide");
 names!(SenderType, UnknownSenderType, "type of sender", User = "user", Bot = "bot");
 
 /// The sender of a message.

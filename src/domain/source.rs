@@ -41,6 +41,18 @@ impl Source {
             Self::TicketImage => "ticket_image",
         }
     }
+
+    /// Reads a name as JSON writes it or as the command line does: `resource`, `ticket-image`.
+    ///
+    /// # Errors
+    /// If it names no source.
+    pub fn from_words(text: &str) -> Result<Self, UnknownSource> {
+        match text {
+            "resource" => Ok(Self::Message),
+            "ticket-image" => Ok(Self::TicketImage),
+            text => text.parse(),
+        }
+    }
 }
 
 /// A text that names no source.

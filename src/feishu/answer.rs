@@ -50,6 +50,14 @@ pub struct Refusal {
     pub upstream: Upstream,
 }
 
+impl Refusal {
+    /// The reason that goes with its verdict.
+    #[must_use]
+    pub fn reason(&self) -> ReasonCode {
+        self.verdict.reason()
+    }
+}
+
 /// A refusal whose immediate remedies (another token, asking in parts) are still to be tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rejection {

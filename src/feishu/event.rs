@@ -15,6 +15,7 @@ use self::fields::{clean, id, required, required_id, text, time, word};
 pub use self::message::{Item, read_item};
 pub use self::ticket::TicketMessage;
 use super::json;
+use crate::domain::chat::Downloads;
 use crate::domain::id::{AppId, ChatId, MessageId};
 use crate::domain::message::Message;
 use crate::domain::secret::Secret;
@@ -69,15 +70,8 @@ pub struct ChatNotice {
     pub name: Option<String>,
     /// Whether members may download what is in it, if the event says so.
     pub downloads: Option<Downloads>,
-}
-
-/// Whether a chat's restricted mode lets anybody download.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Downloads {
-    /// They are allowed.
-    Allowed,
-    /// They are refused to everybody, apps included.
-    Forbidden,
+    /// When it came about.
+    pub told_at: Option<Timestamp>,
 }
 
 /// Why an event cannot be used: one line that names a field, never what it holds.
@@ -144,6 +138,7 @@ fn chat_notice(event: &Value) -> Result<ChatNotice, Unreadable> {
         chat_id: required_id(event, "/event/chat_id")?,
         name: word(event, "/event/after_change/name").or_else(|| word(event, "/event/name")),
         downloads,
+        told_at: time(event, "/header/create_time"),
     })
 }
 
@@ -241,7 +236,9 @@ mod tests {
         assert_eq!(recalled_at.unwrap().unix_ms(), 1_687_343_654_666);
 
         let added = read_v2("im.chat.member.bot.added_v1", json!({"chat_id": "oc_1", "name": "Team"}));
-        let notice = ChatNotice { chat_id: "oc_1".parse().unwrap(), name: Some("Team".into()), downloads: None };
+        let told_at = Timestamp::from_unix_ms(1_603_977_298_000);
+        let notice =
+            ChatNotice { chat_id: "oc_1".parse().unwrap(), name: Some("Team".into()), downloads: None, told_at };
         assert_eq!(added, Ok(Event::BotAdded(notice.clone())));
 
         let updated = |mode| {

@@ -88,10 +88,6 @@ impl Client {
             Target::Lingo { key } => {
                 self.url(&["open-apis", "lingo", "v1", "files", usable(key.as_str())?, "download"])
             }
-            Target::TicketImage { .. } if !self.knows_helpdesk() => {
-                let unset = "FEISHU_HELPDESK_ID and FEISHU_HELPDESK_TOKEN are not set; nothing was asked";
-                return Err(Rejection::new(Class::End(ReasonCode::HelpdeskDenied), &Upstream::default(), unset));
-            }
             Target::TicketImage { .. } => self.url(&["open-apis", "helpdesk", "v1", "ticket_images"]),
         };
         match target {
@@ -99,6 +95,7 @@ impl Client {
                 url.query_pairs_mut().append_pair("type", kind.as_str());
             }
             Target::TicketImage { ticket_id, msg_id, index } => {
+                self.require_helpdesk()?;
                 let (ticket_id, msg_id) = (usable(ticket_id)?, usable(msg_id)?);
                 url.query_pairs_mut().append_pair("ticket_id", ticket_id).append_pair("msg_id", msg_id);
                 if let Some(index) = index {

@@ -6,11 +6,17 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use serde_json::json;
+
 use super::answer::{Answer, Refusal};
 use super::call::{Call, Route};
 use super::desk::Desk;
+use super::dictionary;
+use super::directory;
 use super::faults::{Action, RangeFault, Spelling};
+use super::samples::{self, Origin};
 use super::shelf::{Item, Reader, Shelf};
+use super::ticket::{self, TicketImage};
 use super::tokens::{Holder, Tokens};
 use super::wire::Request;
 use crate::clock::Clock;
@@ -66,7 +72,20 @@ impl Api {
             Route::Token | Route::AppToken | Route::TenantToken | Route::TicketResend => {
                 self.desk().answer(request, call.route, action)
             }
+            Route::Chat | Route::Members | Route::Users => {
+                self.authorise(request)?;
+                let data = directory::answer(request, call)?;
+                Ok(Answer::json(200, &json!({"code": 0, "msg": "success", "data": data})))
+            }
             Route::Other => Err(Refusal::new(404, 404, "404 page not found")),
+            Route::LingoEntities => {
+                self.authorise(request)?;
+                dictionary::page(request)
+            }
+            Route::HelpdeskSubscribe => {
+                self.authorise(request)?;
+                ticket::subscribe(request)
+            }
             _ => {
                 self.authorise(request)?;
                 let item = self.look_up(request, call).await?;
@@ -116,22 +135,13 @@ impl Api {
             }
             Route::Baike => self.shelf.find(key).await.ok_or_else(|| Refusal::new(400, 1540001, "invalid param")),
             Route::Lingo => self.shelf.find(key).await.ok_or_else(|| Refusal::new(400, 2250001, "invalid param")),
-            Route::TicketImage => self.look_up_ticket_image(request).await,
+            Route::TicketImage => self.shelf.find_ticket_image(&TicketImage::asked_for(request)?).await,
+            // What somebody sent is not the app's own, whatever the app was shown of it.
+            Route::Image | Route::File if samples::origin_of(key) == Some(Origin::Sent) => {
+                Err(Refusal::new(400, 234008, "The app is not the resource sender."))
+            }
             _ => self.shelf.find(key).await.ok_or_else(|| Refusal::new(400, 234003, "File not in msg.")),
         }
-    }
-
-    async fn look_up_ticket_image(&self, request: &Request) -> Result<Item, Refusal> {
-        if request.header("x-lark-helpdesk-authorization").is_none() {
-            return Err(Refusal::new(403, 154003, "no access"));
-        }
-        let (Some(ticket_id), Some(msg_id)) = (request.parameter("ticket_id"), request.parameter("msg_id")) else {
-            return Err(Refusal::new(400, 154000, "bad request"));
-        };
-        let index = request.parameter("index").map_or(Ok(0), |text| text.parse());
-        let index = index.map_err(|_| Refusal::new(400, 154000, "bad request"))?;
-        let item = self.shelf.find_ticket_image(&ticket_id, &msg_id, index).await;
-        item.ok_or_else(|| Refusal::new(404, 154004, "ticket and message do not match"))
     }
 }
 

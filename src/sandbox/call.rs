@@ -29,6 +29,16 @@ pub enum Route {
     Lingo,
     /// `GET /open-apis/helpdesk/v1/ticket_images?ticket_id=…&msg_id=…[&index=…]`
     TicketImage,
+    /// `GET /open-apis/lingo/v1/entities?page_size=…[&page_token=…]`
+    LingoEntities,
+    /// `POST /open-apis/helpdesk/v1/events/subscribe`
+    HelpdeskSubscribe,
+    /// `GET /open-apis/im/v1/chats/{chat_id}`; the key is the chat.
+    Chat,
+    /// `GET /open-apis/im/v1/chats/{chat_id}/members`; the key is the chat.
+    Members,
+    /// `POST /open-apis/contact/v3/users/basic_batch`
+    Users,
     /// Whatever the stand-in does not know; it answers 404.
     Other,
 }
@@ -65,6 +75,11 @@ impl Call {
             ("GET", ["open-apis", "baike", "v1", "files", key, "download"]) => call(Route::Baike, key),
             ("GET", ["open-apis", "lingo", "v1", "files", key, "download"]) => call(Route::Lingo, key),
             ("GET", ["open-apis", "helpdesk", "v1", "ticket_images"]) => call(Route::TicketImage, &ticket_key(request)),
+            ("GET", ["open-apis", "lingo", "v1", "entities"]) => plain(Route::LingoEntities),
+            ("POST", ["open-apis", "helpdesk", "v1", "events", "subscribe"]) => plain(Route::HelpdeskSubscribe),
+            ("GET", ["open-apis", "im", "v1", "chats", chat_id]) => call(Route::Chat, chat_id),
+            ("GET", ["open-apis", "im", "v1", "chats", chat_id, "members"]) => call(Route::Members, chat_id),
+            ("POST", ["open-apis", "contact", "v3", "users", "basic_batch"]) => plain(Route::Users),
             _ => plain(Route::Other),
         }
     }

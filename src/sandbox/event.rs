@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::directory::chat_name;
 use crate::domain::digest::Digest;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -87,38 +88,122 @@ impl MessageEvent {
             TimeUnit::Milliseconds => now.unix_ms().to_string(),
             TimeUnit::Microseconds => now.unix_ms().saturating_mul(1000).to_string(),
         };
-        json!({
-            "schema": "2.0",
-            "header": {
-                "event_id": self.event_id,
-                "event_type": "im.message.receive_v1",
-                "create_time": time,
-                "token": app.verification_token.reveal(),
-                "app_id": app.app_id,
+        let event = json!({
+            "sender": {
+                "sender_id": {
+                    "open_id": self.sender_open_id,
+                    "union_id": format!("on_{}", hex_id(&["union", &self.sender_open_id])),
+                    "user_id": "e33ggbyz",
+                },
+                "sender_type": "user",
                 "tenant_key": TENANT_KEY,
             },
-            "event": {
-                "sender": {
-                    "sender_id": {
-                        "open_id": self.sender_open_id,
-                        "union_id": format!("on_{}", hex_id(&["union", &self.sender_open_id])),
-                        "user_id": "e33ggbyz",
-                    },
-                    "sender_type": "user",
-                    "tenant_key": TENANT_KEY,
-                },
-                "message": {
-                    "message_id": self.message_id,
-                    "create_time": time,
-                    "update_time": time,
-                    "chat_id": self.chat_id,
-                    "chat_type": self.chat_type,
-                    "message_type": self.message_type,
-                    "content": self.content,
-                },
+            "message": {
+                "message_id": self.message_id,
+                "create_time": time,
+                "update_time": time,
+                "chat_id": self.chat_id,
+                "chat_type": self.chat_type,
+                "message_type": self.message_type,
+                "content": self.content,
             },
-        })
+        });
+        envelope(app, &self.event_id, "im.message.receive_v1", &time, &event)
     }
+}
+
+/// An event about a message or a chat that exists already.
+#[derive(Debug, Clone)]
+pub struct NoticeEvent {
+    /// The id of the delivery.
+    pub event_id: String,
+    /// What happened.
+    pub notice: Notice,
+}
+
+/// What may happen to a message or a chat.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// A message is recalled by its sender.
+    Recalled {
+        /// The message.
+        message_id: String,
+    },
+    /// The bot is added to a chat.
+    BotAdded {
+        /// The chat.
+        chat_id: String,
+    },
+    /// The bot is removed from a chat.
+    BotDeleted {
+        /// The chat.
+        chat_id: String,
+    },
+    /// A chat gets another name.
+    ChatRenamed {
+        /// The chat.
+        chat_id: String,
+        /// The name.
+        name: String,
+    },
+    /// A chat's restricted mode says who may download.
+    ChatRestricted {
+        /// The chat.
+        chat_id: String,
+        /// `not_anyone` or `all_members`.
+        downloads: &'static str,
+    },
+    /// A chat is disbanded.
+    ChatDisbanded {
+        /// The chat.
+        chat_id: String,
+    },
+}
+
+impl NoticeEvent {
+    /// The event in the v2.0 envelope, sent now.
+    #[must_use]
+    pub fn payload(&self, app: &App, now: Timestamp) -> Value {
+        let time = now.unix_ms().to_string();
+        let (event_type, event) = self.notice.body(&time);
+        envelope(app, &self.event_id, event_type, &time, &event)
+    }
+}
+
+impl Notice {
+    fn body(&self, time: &str) -> (&'static str, Value) {
+        let about = |chat_id: &str| json!({"chat_id": chat_id, "external": false, "name": chat_name(chat_id)});
+        let after = |chat_id: &str, change: Value| json!({"chat_id": chat_id, "after_change": change});
+        match self {
+            Self::Recalled { message_id } => (
+                "im.message.recalled_v1",
+                json!({"message_id": message_id, "recall_time": time, "recall_type": "message_owner"}),
+            ),
+            Self::BotAdded { chat_id } => ("im.chat.member.bot.added_v1", about(chat_id)),
+            Self::BotDeleted { chat_id } => ("im.chat.member.bot.deleted_v1", about(chat_id)),
+            Self::ChatDisbanded { chat_id } => ("im.chat.disbanded_v1", about(chat_id)),
+            Self::ChatRenamed { chat_id, name } => ("im.chat.updated_v1", after(chat_id, json!({"name": name}))),
+            Self::ChatRestricted { chat_id, downloads } => {
+                let mode = json!({"status": true, "download_has_permission_setting": downloads});
+                ("im.chat.updated_v1", after(chat_id, json!({"restricted_mode_setting": mode})))
+            }
+        }
+    }
+}
+
+fn envelope(app: &App, event_id: &str, event_type: &str, time: &str, event: &Value) -> Value {
+    json!({
+        "schema": "2.0",
+        "header": {
+            "event_id": event_id,
+            "event_type": event_type,
+            "create_time": time,
+            "token": app.verification_token.reveal(),
+            "app_id": app.app_id,
+            "tenant_key": TENANT_KEY,
+        },
+        "event": event,
+    })
 }
 
 /// A picture.

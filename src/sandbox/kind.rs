@@ -6,15 +6,19 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::event::{self, App, MessageEvent, TimeUnit, hex_id};
+use super::event::{self, App, GROUP_CHAT, MessageEvent, Notice, NoticeEvent, TimeUnit, hex_id};
 use super::noise::mixed;
-use super::samples::Media;
+use super::samples::{Media, Origin};
 use super::sender::Sealing;
+use super::ticket::{Images, TicketEvent, TicketImage};
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::reason::ReasonCode;
 use crate::domain::resource::{ResourceType, Role, names};
 use crate::domain::time::Timestamp;
+
+/// What the usual group is called after it was renamed.
+const NEW_GROUP_NAME: &str = "产品与设计组";
 
 /// A kind of sample event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +61,24 @@ pub enum Kind {
     Duplicate,
     /// An image message with times in microseconds.
     Micros,
+    /// A message in a helpdesk ticket that is an image.
+    TicketImage,
+    /// A post in a helpdesk ticket with three images.
+    TicketPost,
+    /// A picture whose message is recalled at once.
+    Recalled,
+    /// The bot is added to the usual group.
+    BotAdded,
+    /// The bot is removed from the usual group.
+    BotDeleted,
+    /// The usual group gets another name.
+    ChatRenamed,
+    /// The usual group forbids downloads.
+    ChatRestricted,
+    /// The usual group allows downloads again.
+    ChatUnrestricted,
+    /// The usual group is disbanded.
+    ChatDisbanded,
     /// An event in the v1.0 envelope.
     V1,
     /// A store app's ticket.
@@ -94,6 +116,15 @@ names!(
     ContentUnreadable = "content_unreadable",
     Duplicate = "duplicate",
     Micros = "micros",
+    TicketImage = "ticket_image",
+    TicketPost = "ticket_post",
+    Recalled = "recalled",
+    BotAdded = "bot_added",
+    BotDeleted = "bot_deleted",
+    ChatRenamed = "chat_renamed",
+    ChatRestricted = "chat_restricted",
+    ChatUnrestricted = "chat_unrestricted",
+    ChatDisbanded = "chat_disbanded",
     V1 = "v1",
     AppTicket = "app_ticket",
     UrlVerification = "url_verification",
@@ -126,6 +157,15 @@ impl Kind {
             Self::ContentUnreadable => "an image message whose content is no JSON",
             Self::Duplicate => "one message delivered twice under two event ids",
             Self::Micros => "an image message with times in microseconds",
+            Self::TicketImage => "a message in a helpdesk ticket that is an image",
+            Self::TicketPost => "a post in a helpdesk ticket with three images",
+            Self::Recalled => "a picture whose message is recalled at once",
+            Self::BotAdded => "the bot is added to the usual group",
+            Self::BotDeleted => "the bot is removed from the usual group",
+            Self::ChatRenamed => "the usual group gets another name",
+            Self::ChatRestricted => "the usual group forbids downloads",
+            Self::ChatUnrestricted => "the usual group allows downloads again",
+            Self::ChatDisbanded => "the usual group is disbanded",
             Self::V1 => "an event in the v1.0 envelope",
             Self::AppTicket => "a store app's ticket",
             Self::UrlVerification => "the platform's check of the address: encrypted, not signed",
@@ -143,6 +183,15 @@ impl Kind {
             Self::BadSignature => Sealing::BadSignature,
             Self::Tampered => Sealing::Tampered,
             _ => Sealing::Proper,
+        }
+    }
+
+    /// How many images it has, if it is a message in a ticket.
+    fn in_ticket(self) -> Option<Images> {
+        match self {
+            Self::TicketImage => Some(Images::One),
+            Self::TicketPost => Some(Images::Post),
+            _ => None,
         }
     }
 
@@ -211,6 +260,30 @@ impl Expected {
         }
     }
 
+    /// What lies under a key in the dictionary, or among what the app uploaded.
+    #[must_use]
+    pub fn by_hand(media: Media, origin: Origin, seed: u64) -> Self {
+        let role = match media.kind() {
+            ResourceType::Image => Role::Image,
+            ResourceType::File => Role::File,
+        };
+        Self { key: media.key_from(origin, seed), ..Self::stored(role, media, seed) }
+    }
+
+    fn in_ticket(image: &TicketImage) -> Option<Self> {
+        let sample = image.sample().ok()?;
+        Some(Self {
+            key: image.key(),
+            kind: None,
+            sha256: Some(sample.digest()),
+            size_bytes: Some(sample.size_bytes()),
+            role: Role::Image,
+            file_name: None,
+            state: State::Stored,
+            reason_code: None,
+        })
+    }
+
     fn impossible(role: Role, key: &str, file_name: Option<&str>, reason: ReasonCode) -> Self {
         Self {
             key: key.to_owned(),
@@ -229,6 +302,9 @@ impl Expected {
 #[must_use]
 pub fn sample_events(kind: Kind, seed: u64, app: &App, now: Timestamp) -> Vec<SampleEvent> {
     let event_id = hex_id(&["event", kind.as_str(), &seed.to_string()]);
+    if let Some(images) = kind.in_ticket() {
+        return vec![in_ticket(kind, TicketEvent::sample(images, seed), app, now)];
+    }
     let Some((message, mut resources)) = message(kind, seed) else {
         return vec![without_message(kind, event_id, app, now)];
     };
@@ -245,27 +321,81 @@ pub fn sample_events(kind: Kind, seed: u64, app: &App, now: Timestamp) -> Vec<Sa
     };
     match kind {
         Kind::Duplicate => vec![delivery(&event_id), delivery(&hex_id(&["again", &event_id]))],
+        Kind::Recalled => vec![delivery(&event_id), recall(&message.message_id, &event_id, app, now)],
         _ => vec![delivery(&event_id)],
     }
 }
 
+fn recall(message_id: &str, event_id: &str, app: &App, now: Timestamp) -> SampleEvent {
+    let notice = Notice::Recalled { message_id: message_id.to_owned() };
+    let event = NoticeEvent { event_id: hex_id(&["recall", event_id]), notice };
+    SampleEvent {
+        kind: Kind::Recalled,
+        payload: event.payload(app, now),
+        event_id: Some(event.event_id),
+        message_id: Some(message_id.to_owned()),
+        sealing: Sealing::Proper,
+        resources: Vec::new(),
+    }
+}
+
 fn without_message(kind: Kind, event_id: String, app: &App, now: Timestamp) -> SampleEvent {
-    let (event_id, payload) = match kind {
-        Kind::UrlVerification => (None, event::url_verification(app, &event_id)),
-        Kind::AppTicket => {
+    let (event_id, payload) = match (kind, notice(kind)) {
+        (Kind::UrlVerification, _) => (None, event::url_verification(app, &event_id)),
+        (Kind::AppTicket, _) => {
             (Some(event_id.clone()), event::app_ticket(app, &event_id, &format!("ticket-{event_id}"), now))
         }
-        _ => (Some(event_id.clone()), event::v1(app, &event_id, now)),
+        (_, Some(notice)) => {
+            let event = NoticeEvent { event_id, notice };
+            (Some(event.event_id.clone()), event.payload(app, now))
+        }
+        (_, None) => (Some(event_id.clone()), event::v1(app, &event_id, now)),
     };
     SampleEvent { kind, event_id, message_id: None, payload, sealing: kind.sealing(), resources: Vec::new() }
+}
+
+fn in_ticket(kind: Kind, event: TicketEvent, app: &App, now: Timestamp) -> SampleEvent {
+    let resources = event.images().iter().filter_map(Expected::in_ticket).collect();
+    SampleEvent {
+        kind,
+        payload: event.payload(app, now),
+        event_id: Some(event.event_id),
+        message_id: Some(event.message_id),
+        sealing: kind.sealing(),
+        resources,
+    }
+}
+
+/// What a sample tells of the usual group.
+fn notice(kind: Kind) -> Option<Notice> {
+    let chat_id = GROUP_CHAT.to_owned();
+    Some(match kind {
+        Kind::BotAdded => Notice::BotAdded { chat_id },
+        Kind::BotDeleted => Notice::BotDeleted { chat_id },
+        Kind::ChatRenamed => Notice::ChatRenamed { chat_id, name: NEW_GROUP_NAME.to_owned() },
+        Kind::ChatRestricted => Notice::ChatRestricted { chat_id, downloads: "not_anyone" },
+        Kind::ChatUnrestricted => Notice::ChatRestricted { chat_id, downloads: "all_members" },
+        Kind::ChatDisbanded => Notice::ChatDisbanded { chat_id },
+        _ => return None,
+    })
 }
 
 /// The message of a sample and its resources; none for what carries no message.
 fn message(kind: Kind, seed: u64) -> Option<(MessageEvent, Vec<Expected>)> {
     let id = format!("om_{}", hex_id(&["message", kind.as_str(), &seed.to_string()]));
     Some(match kind {
-        Kind::V1 | Kind::AppTicket | Kind::UrlVerification => return None,
-        Kind::Image | Kind::Duplicate | Kind::Unsigned | Kind::BadSignature | Kind::Tampered => {
+        Kind::BotAdded
+        | Kind::BotDeleted
+        | Kind::ChatRenamed
+        | Kind::ChatRestricted
+        | Kind::ChatUnrestricted
+        | Kind::ChatDisbanded
+        | Kind::TicketImage
+        | Kind::TicketPost
+        | Kind::V1
+        | Kind::AppTicket
+        | Kind::UrlVerification => return None,
+        Kind::Image | Kind::Recalled | Kind::Duplicate | Kind::Unsigned | Kind::BadSignature | Kind::Tampered => {
             image(&id, Media::Png, seed)
         }
         Kind::Micros => {

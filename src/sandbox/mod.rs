@@ -11,6 +11,8 @@ mod call;
 mod control;
 mod delivery;
 mod desk;
+pub mod dictionary;
+pub mod directory;
 pub mod event;
 pub mod faults;
 mod journal;
@@ -23,6 +25,7 @@ pub mod sender;
 mod shelf;
 #[cfg(test)]
 mod tests;
+pub mod ticket;
 mod tokens;
 mod wire;
 

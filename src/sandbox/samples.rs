@@ -19,6 +19,17 @@ const BIG_BYTES: u64 = 40 << 20;
 /// How much is hashed at a time.
 const HASH_CHUNK_BYTES: usize = 64 << 10;
 
+/// Where something lies on the platform, and so which of its APIs hand it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// In a message that somebody sent.
+    Sent,
+    /// Uploaded by the app itself.
+    Uploaded,
+    /// In an entry of the dictionary.
+    Dictionary,
+}
+
 /// A kind of sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Media {
@@ -92,14 +103,21 @@ impl Media {
         Self::Big,
     ];
 
-    /// The key under which the stand-in platform serves this kind of sample.
+    /// The key of a sample that somebody sent.
     #[must_use]
     pub fn key(self, seed: u64) -> String {
-        let prefix = match self.kind() {
-            ResourceType::Image => "img",
-            ResourceType::File => "file",
+        self.key_from(Origin::Sent, seed)
+    }
+
+    /// The key under which the stand-in platform serves this kind of sample.
+    #[must_use]
+    pub fn key_from(self, origin: Origin, seed: u64) -> String {
+        let prefix = match (origin, self.kind()) {
+            (Origin::Dictionary, _) => "boxbc",
+            (_, ResourceType::Image) => "img_v3",
+            (_, ResourceType::File) => "file_v3",
         };
-        format!("{prefix}_v3_sbx_{self}_{seed:016x}")
+        format!("{prefix}{}{self}_{seed:016x}", origin.mark())
     }
 
     /// The sample itself.
@@ -180,6 +198,19 @@ impl Media {
     }
 }
 
+impl Origin {
+    const ALL: [Self; 3] = [Self::Sent, Self::Uploaded, Self::Dictionary];
+
+    /// What tells it from the others inside a key.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Sent => "_sbx_",
+            Self::Uploaded => "_own_",
+            Self::Dictionary => "_dic_",
+        }
+    }
+}
+
 impl fmt::Display for Media {
     /// The name inside a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -233,18 +264,29 @@ impl Sample {
     }
 }
 
-/// What a key made by [`Media::key`] stands for; nothing for any other key.
+/// What a key made by [`Media::key_from`] stands for; nothing for any other key.
 #[must_use]
 pub fn bytes_of(key: &str) -> Option<Sample> {
-    let (_, sample) = key.split_once("_v3_sbx_")?;
+    taken_apart(key).map(|(_, media, seed)| media.sample(seed))
+}
+
+/// Where what a key stands for lies; nothing for a key that is not made by [`Media::key_from`].
+#[must_use]
+pub fn origin_of(key: &str) -> Option<Origin> {
+    taken_apart(key).map(|(origin, ..)| origin)
+}
+
+fn taken_apart(key: &str) -> Option<(Origin, Media, u64)> {
+    let marked = |origin: Origin| Some((origin, key.split_once(origin.mark())?.1));
+    let (origin, sample) = Origin::ALL.into_iter().find_map(marked)?;
     let (name, seed) = sample.rsplit_once('_')?;
     let media = Media::named(name)?;
     let seed = u64::from_str_radix(seed, 16).ok()?;
     // One spelling for each sample: no other prefix, no capitals, no leading plus.
-    (media.key(seed) == key).then(|| media.sample(seed))
+    (media.key_from(origin, seed) == key).then_some((origin, media, seed))
 }
 
-/// The SHA-256 of what a key made by [`Media::key`] stands for.
+/// The SHA-256 of what a key made by [`Media::key_from`] stands for.
 #[must_use]
 pub fn digest_of(key: &str) -> Option<Digest> {
     bytes_of(key).map(|sample| sample.digest())
@@ -271,6 +313,9 @@ mod tests {
             let key = media.key(42);
             let found = bytes_of(&key).unwrap();
             assert_eq!((found.kind, found.size_bytes()), (media.kind(), media.sample(42).size_bytes()), "{key}");
+            for origin in Origin::ALL {
+                assert_eq!(origin_of(&media.key_from(origin, 42)), Some(origin));
+            }
         }
         let bad = "img_v3_sbx_png_2a img_v3_sbx_png_000000000000002A file_v3_sbx_png_000000000000002a \
              img_v3_02ab_xxx file_v3_sbx_blob_+5_000000000000002a img_v3_sbx__000000000000002a";

@@ -11,8 +11,10 @@ use bytes::{Buf, Bytes};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use super::noise::{Noise, mixed};
-use super::samples::{self, Content, Media, Sample};
+use super::answer::Refusal;
+use super::noise::Noise;
+use super::samples::{self, Content, Sample};
+use super::ticket::TicketImage;
 use crate::domain::id::path_segment;
 use crate::domain::resource::ResourceType;
 
@@ -63,15 +65,14 @@ impl Shelf {
         }
     }
 
-    /// An image of a helpdesk ticket: a fixture `ticket-<ticket>-<msg>-<index>`, or for tickets
-    /// whose id is a number that begins with 65 a picture made from the three.
-    pub(super) async fn find_ticket_image(&self, ticket_id: &str, msg_id: &str, index: u32) -> Option<Item> {
-        if let Some(item) = self.fixture(&format!("ticket-{ticket_id}-{msg_id}-{index}")).await {
-            return Some(item);
+    /// An image of a helpdesk ticket: a fixture `ticket-<ticket>-<msg>-<index>`, or one of a sample
+    /// ticket.
+    pub(super) async fn find_ticket_image(&self, wanted: &TicketImage) -> Result<Item, Refusal> {
+        let TicketImage { ticket_id, msg_id, index } = wanted;
+        if let Some(item) = self.fixture(&format!("ticket-{ticket_id}-{msg_id}-{}", index.unwrap_or(0))).await {
+            return Ok(item);
         }
-        let ticket: u64 = ticket_id.parse().ok().filter(|_| ticket_id.starts_with("65"))?;
-        let message: u64 = msg_id.parse().ok()?;
-        Some(Media::Png.sample(mixed(mixed(ticket) ^ message).wrapping_add(u64::from(index))).into())
+        wanted.sample().map(Item::from)
     }
 
     async fn fixture(&self, key: &str) -> Option<Item> {

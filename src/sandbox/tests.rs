@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::faults::{RangeFault, Spelling};
-use super::samples::{self, Media};
-use super::{Action, Route, Rule, Sandbox, SandboxOptions};
+use super::samples::{self, Media, Origin};
+use super::{Action, Route, Rule, Sandbox, SandboxOptions, dictionary};
 use crate::clock::Clock;
 use crate::domain::digest::Digest;
 use crate::domain::time::Timestamp;
@@ -142,27 +142,67 @@ async fn what_cannot_be_handed_out_is_refused_with_the_codes_of_its_api() {
 }
 
 #[tokio::test]
-async fn the_sibling_apis_serve_the_same_bytes() {
+async fn the_sibling_apis_serve_what_was_not_sent_by_somebody() {
     let (_sandbox, client) = start().await;
-    let (image, file) = (Media::Png.key(1), Media::Zip.key(1));
+    let sent = Media::Png.key(1);
+    let (image, file) = (Media::Png.key_from(Origin::Uploaded, 1), Media::Zip.key_from(Origin::Uploaded, 1));
+    let entry = Media::Png.key_from(Origin::Dictionary, 1);
     for (path, key) in [
         (format!("/open-apis/im/v1/images/{image}"), &image),
         (format!("/open-apis/im/v1/files/{file}"), &file),
-        (format!("/open-apis/baike/v1/files/{image}/download"), &image),
-        (format!("/open-apis/lingo/v1/files/{image}/download"), &image),
+        (format!("/open-apis/baike/v1/files/{entry}/download"), &entry),
+        (format!("/open-apis/lingo/v1/files/{entry}/download"), &entry),
     ] {
         let got = client.get(&path, "").await;
         assert_eq!((got.status, digest(&got.body)), (200, sample_digest(key)), "{path}");
     }
+    assert_eq!(client.get(&format!("/open-apis/im/v1/images/{sent}"), "").await.json()["code"], 234008);
+}
+
+#[tokio::test]
+async fn a_ticket_hands_out_an_image_by_itself_and_those_of_a_post_by_position() {
+    let (_sandbox, client) = start().await;
     let ticket = async |query: &str| {
-        let path = format!("/open-apis/helpdesk/v1/ticket_images?{query}");
+        let path = format!("/open-apis/helpdesk/v1/ticket_images?ticket_id=6500000000000000001&{query}");
         client.get(&path, "X-Lark-Helpdesk-Authorization: MTIzNDU6aHQtc29tZXRva2Vu\r\n").await
     };
-    let first = ticket("ticket_id=6500000000000000001&msg_id=7").await;
-    assert_eq!((first.status, first.header("content-type")), (200, Some("image/png")));
-    assert_eq!(ticket("ticket_id=6500000000000000001&msg_id=7&index=0").await.body, first.body);
-    assert_ne!(ticket("ticket_id=6500000000000000001&msg_id=7&index=1").await.body, first.body);
-    assert_eq!(ticket("ticket_id=1&msg_id=7").await.json()["code"], 154004);
+    let (image, first, second) =
+        (ticket("msg_id=70").await, ticket("msg_id=72&index=0").await, ticket("msg_id=72&index=1").await);
+    assert_eq!((image.status, first.status, second.header("content-type")), (200, 200, Some("image/png")));
+    assert!(image.body != first.body && first.body != second.body);
+    for (query, code) in [
+        ("msg_id=70&index=0", 154000),
+        ("msg_id=72", 154000),
+        ("msg_id=72&index=x", 154000),
+        ("msg_id=72&index=2", 154004),
+        ("index=0", 154000),
+    ] {
+        assert_eq!(ticket(query).await.json()["code"], code, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_dictionary_comes_in_pages() {
+    let (_sandbox, client) = start().await;
+    let mut page = client.get("/open-apis/lingo/v1/entities?page_size=100", "").await.json();
+    let mut images = Vec::new();
+    let mut pages = 1;
+    loop {
+        for entry in page["data"]["entities"].as_array().unwrap() {
+            images
+                .extend(entry["related_meta"]["images"].as_array().unwrap().iter().map(|image| image["token"].clone()));
+        }
+        if page["data"]["has_more"] == false {
+            break;
+        }
+        let token = page["data"]["page_token"].as_str().unwrap();
+        page = client.get(&format!("/open-apis/lingo/v1/entities?page_size=100&page_token={token}"), "").await.json();
+        pages += 1;
+    }
+    images.dedup();
+    assert_eq!((pages, images.len()), (3, 5));
+    assert!(dictionary::tokens().iter().all(|token| images.contains(&Value::from(token.as_str()))));
+    assert_eq!(client.get("/open-apis/lingo/v1/entities?page_token=x", "").await.json()["code"], 2250001);
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ use larkive::domain::resource::ResourceType;
 use larkive::sandbox::samples::{Media, digest_of};
 use larkive::sandbox::{Route, Rule, Sandbox, SandboxOptions};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::program::{ADMIN_TOKEN, Output, SECRETS, Workplace};
 use crate::support::sha256;
@@ -185,6 +187,48 @@ fn what_cannot_be_served_is_refused_in_one_line() {
     workplace.serve().0.stop().ended(0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalogue_from_the_future_is_left_alone_by_every_command() {
+    let workplace = Workplace::configured("http://127.0.0.1:9");
+    workplace.serve().0.stop().ended(0);
+    let options = SqliteConnectOptions::new().filename(workplace.path("data/larkive.db"));
+    let mut outside = options.connect().await.unwrap();
+    outside
+        .execute(
+            "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
+             SELECT 99991231000000, 'from the future', installed_on, success, checksum, 0 FROM _sqlx_migrations LIMIT 1",
+        )
+        .await
+        .unwrap();
+    outside.close().await.unwrap();
+    let before = fs::read(workplace.path("data/larkive.db")).unwrap();
+    let fetch = fetch_words("img_1");
+    for words in [&["serve"][..], &["list"], &["show", "om_1"], &["stats"], &["retry", "--all"], &fetch] {
+        let refused = workplace.run(words).ended(2);
+        let line = refused.stderr.lines().last().unwrap();
+        assert!(refused.stdout.is_empty() && line.contains("newer than this program's"), "{words:?}: {line}");
+    }
+    assert_eq!(fs::read(workplace.path("data/larkive.db")).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_can_lie_elsewhere() {
+    let platform = platform().await;
+    let workplace = Workplace::configured(&platform.base_url());
+    let store = workplace.path("elsewhere/blobs");
+    let workplace = workplace.with("LARKIVE_STORE_URL", &format!("file://{}", store.display()));
+    let (serving, address) = workplace.serve();
+    trigger(&workplace, &address, &["image"]).ended(0);
+    until_in_state(&workplace, "stored", 1);
+    serving.stop().ended(0);
+    assert_eq!(files(&store).len(), 1);
+    assert!(store.join(".spool").is_dir() && !workplace.path("data/spool").exists());
+    let row = &workplace
+        .run(&["show", "--format", "json", files(&store)[0].file_name().unwrap().to_str().unwrap()])
+        .rows()[0];
+    assert!(store.join(row["blob_path"].as_str().unwrap()).is_file());
+}
+
 #[test]
 fn health_is_the_probe_of_a_running_archive() {
     let workplace = Workplace::configured("http://127.0.0.1:9");
@@ -329,6 +373,25 @@ async fn fetch_archives_one_thing_alone_and_beside_serve() {
     serving.stop().ended(0);
     assert_eq!(files(&workplace.path("data/blobs/sha256")).len(), 2);
     assert_eq!(fs::read_dir(workplace.path("data/spool")).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forced_fetch_that_fails_costs_nothing_that_is_there() {
+    let platform = platform().await;
+    let workplace = Workplace::configured(&platform.base_url());
+    let key = Media::Png.key(1);
+    let stored = &workplace.run(&fetch_words(&key)).ended(0).rows()[0];
+    let force = || workplace.run(&[fetch_words(&key), vec!["--force", "--timeout", "2s"]].concat());
+    for fault in [json!({"answer": {"status": 400, "code": 230_110, "msg": "deleted"}}), json!("hang")] {
+        platform.clear_faults();
+        platform.fault(rule(json!({"key": key, "do": fault})));
+        force();
+        let kept = &workplace.run(&["show", stored["id"].as_str().unwrap()]).ended(0).rows()[0];
+        for member in ["state", "sha256", "stored_at", "reason_code"] {
+            assert_eq!(kept[member], stored[member], "{member} after {fault}");
+        }
+    }
+    assert_eq!(files(&workplace.path("data/blobs/sha256")).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

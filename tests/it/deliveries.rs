@@ -5,7 +5,11 @@ use larkive::sandbox::samples::Media;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _};
 
+use crate::corpus;
 use crate::support::{ADMIN_TOKEN, TestApp, spawn_app, until};
+
+/// How many damaged events are sent.
+const DAMAGED: usize = 300;
 
 /// Deliveries as the API lists them, oldest first.
 async fn listed(app: &TestApp, query: &str) -> Vec<Value> {
@@ -145,4 +149,85 @@ async fn content_that_is_no_json_is_kept_and_reported() {
     let message = &app.json("/api/v1/messages/om_1").await["items"][0];
     assert_eq!((&message["problem"], &message["resources"]), (&json!("content_unreadable"), &json!([])));
     assert_eq!(listed(&app, "").await[0]["result"], "expanded");
+}
+
+/// Something that nobody expects in a member of an event.
+fn anything(chance: &mut fastrand::Rng) -> Value {
+    let odd = [
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(""),
+        json!("\0"),
+        json!("a\0b\u{202e}\r\n"),
+        json!("99999999999999999"),
+        json!("../../x"),
+        json!("%2e%2e%2f"),
+        json!("'; DROP TABLE events; --"),
+        json!("x".repeat(10_000)),
+        json!([]),
+        json!({}),
+        json!([[[{"image_key": "img_nested"}]]]),
+        json!({"message_id": "om_inside", "content": 7}),
+    ];
+    odd[chance.usize(..odd.len())].clone()
+}
+
+/// Puts something else into one place of an event, wherever chance leads.
+fn damage(value: &mut Value, chance: &mut fastrand::Rng) {
+    let deeper = chance.u8(..10) > 1;
+    match value {
+        Value::Object(members) if deeper && !members.is_empty() => {
+            let place = chance.usize(..members.len());
+            damage(members.values_mut().nth(place).unwrap(), chance);
+        }
+        Value::Array(elements) if deeper && !elements.is_empty() => {
+            let place = chance.usize(..elements.len());
+            damage(&mut elements[place], chance);
+        }
+        // Content is JSON inside a text: what is damaged then is inside.
+        Value::String(text) if deeper && text.starts_with('{') => {
+            let mut inner: Value = serde_json::from_str(text).unwrap_or_default();
+            damage(&mut inner, chance);
+            *text = inner.to_string();
+        }
+        other => *other = anything(chance),
+    }
+}
+
+#[tokio::test]
+async fn anything_in_any_place_of_an_authentic_event_is_answered_and_settled() {
+    let app = spawn_app().await;
+    let mut chance = fastrand::Rng::with_seed(1);
+    let bodies: Vec<Value> = corpus::bodies()
+        .iter()
+        .filter_map(|(body, _)| serde_json::from_str(&std::fs::read_to_string(body).unwrap()).ok())
+        .filter(|body: &Value| body.pointer("/event/message").is_some())
+        .collect();
+    for number in 0..DAMAGED {
+        let mut payload = bodies[chance.usize(..bodies.len())].clone();
+        payload["event"]["message"]["message_id"] = json!(format!("om_{number}"));
+        for _ in 0..chance.u8(1..4) {
+            damage(&mut payload["event"], &mut chance);
+        }
+        payload["header"]["app_id"] = json!(app.sender.app().app_id);
+        payload["header"]["token"] = json!(app.sender.app().verification_token.reveal());
+        let reply = app.deliver_payload(&payload).await;
+        assert_eq!(reply.status, 200, "{payload}");
+    }
+    app.drain().await;
+    assert_eq!(app.count("SELECT COUNT(*) FROM events").await, DAMAGED as i64);
+    let failed = app.count("SELECT COUNT(*) FROM event_outcomes WHERE error LIKE '%Larkive failed%'").await;
+    let refused = app.count("SELECT COUNT(*) FROM event_outcomes WHERE error LIKE '%catalogue refuses%'").await;
+    assert_eq!((failed, refused), (0, 0));
+    for path in ["resources?limit=200", "events?limit=200", "chats?limit=200", "stats"] {
+        assert_eq!(app.api(&format!("/api/v1/{path}")).await.status(), 200, "{path}");
+    }
+    app.deliver(&event::image("om_after", &Media::Png.key(1))).await;
+    app.drain().await;
+    let after = app.json("/api/v1/messages/om_after").await;
+    assert_eq!(after["items"][0]["resources"][0]["state"], "stored");
 }

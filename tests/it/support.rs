@@ -17,6 +17,7 @@ use larkive::domain::app::AppKind;
 use larkive::domain::download::State;
 use larkive::domain::filter::Filter;
 use larkive::domain::id::AppId;
+use larkive::domain::message::OnRecall;
 use larkive::domain::proxies::TrustedProxies;
 use larkive::domain::secret::Secret;
 use larkive::domain::time::Timestamp;
@@ -60,6 +61,7 @@ pub struct Options {
     pub min_free_bytes: u64,
     pub idle_timeout: Duration,
     pub budget: Budget,
+    pub on_recall: OnRecall,
     /// Further apps, each at whatever platform and with whatever keys it says.
     pub neighbours: Vec<AppSetup>,
 }
@@ -79,6 +81,7 @@ impl Default for Options {
             min_free_bytes: 0,
             idle_timeout: Duration::from_secs(20),
             budget: Budget::OFF,
+            on_recall: OnRecall::Keep,
             neighbours: Vec::new(),
         }
     }
@@ -95,7 +98,7 @@ pub struct TestApp {
     pub admin_address: SocketAddr,
     pub layout: DataLayout,
     pub http: reqwest::Client,
-    options: Options,
+    pub options: Options,
     wake: std::sync::Arc<dyn Fn() + Send + Sync>,
     shutdown: CancellationToken,
     serving: JoinHandle<anyhow::Result<Ended>>,
@@ -148,6 +151,7 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         admin_token: options.admin_token.map(Secret::new),
         download_concurrency: options.download_concurrency,
         limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
+        on_recall: options.on_recall,
         min_free_bytes: options.min_free_bytes,
     }
 }
@@ -164,7 +168,7 @@ pub fn app_setup(options: &Options, app_id: &str, platform: &Sandbox) -> AppSetu
         base_url: platform.base_url().parse().unwrap(),
         app_id,
         app_secret: Secret::new("app-secret"),
-        helpdesk: None,
+        helpdesk: Some(("12345".to_owned(), Secret::new("ht-sometoken"))),
         budget: options.budget,
         idle_timeout: options.idle_timeout,
     };

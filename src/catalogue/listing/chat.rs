@@ -7,6 +7,7 @@ use super::cursor::{Cursor, Scope};
 use super::decode::Columns;
 use super::{ListingError, Page, PageRequest, cut, resume};
 use crate::catalogue::{Catalogue, CatalogueError};
+use crate::domain::chat::Downloads;
 use crate::domain::id::{AppId, ChatId};
 use crate::domain::time::Timestamp;
 
@@ -23,6 +24,10 @@ pub struct Chat {
     pub chat_type: Option<String>,
     /// Whether the bot is in it, if an event told.
     pub bot_in_chat: Option<bool>,
+    /// Whether its members may download, if an event told.
+    pub downloads: Option<Downloads>,
+    /// When it was disbanded.
+    pub disbanded_at: Option<Timestamp>,
     /// Messages seen.
     pub messages: u64,
     /// Resources in them.
@@ -51,7 +56,8 @@ pub async fn chats(catalogue: &Catalogue, request: &PageRequest, now: Timestamp)
     let asked_at = cursor.map_or(now, |cursor| cursor.asked_at);
     let rows = sqlx::query(
         "SELECT
-            c.chat_row_id, c.app_id, c.chat_id, c.name AS chat_name, c.chat_type, c.bot_in_chat, c.messages,
+            c.chat_row_id, c.app_id, c.chat_id, c.name AS chat_name, c.chat_type, c.bot_in_chat, c.downloads,
+            c.disbanded_at, c.messages,
             COALESCE(SUM(t.resources), 0) AS resources,
             COALESCE(SUM(t.resources) FILTER (WHERE t.state = 'stored'), 0) AS stored,
             COALESCE(SUM(t.resources) FILTER (WHERE t.state IN ('pending', 'running')), 0) AS pending,
@@ -59,7 +65,8 @@ pub async fn chats(catalogue: &Catalogue, request: &PageRequest, now: Timestamp)
             COALESCE(SUM(t.bytes) FILTER (WHERE t.state = 'stored'), 0) AS bytes,
             c.last_message_at
         FROM (
-            SELECT chat_row_id, app_id, chat_id, name, chat_type, bot_in_chat, messages, last_message_at
+            SELECT chat_row_id, app_id, chat_id, name, chat_type, bot_in_chat, downloads, disbanded_at, messages,
+                last_message_at
             FROM chats
             WHERE chat_row_id < ?
             ORDER BY chat_row_id DESC
@@ -86,6 +93,8 @@ impl Chat {
             chat_name: c.text("chat_name")?,
             chat_type: c.text("chat_type")?,
             bot_in_chat: c.number::<i64>("bot_in_chat")?.map(|there| there != 0),
+            downloads: c.parsed("downloads")?,
+            disbanded_at: c.time("disbanded_at")?,
             messages: c.required("messages", Columns::number)?,
             resources: c.required("resources", Columns::number)?,
             stored: c.required("stored", Columns::number)?,

@@ -66,6 +66,8 @@ pub struct Message {
     pub seen_at: Timestamp,
     /// When it was recalled.
     pub recalled_at: Option<Timestamp>,
+    /// By whom, in the platform's words.
+    pub recalled_by: Option<String>,
 }
 
 /// The messages with this id, one for each app, without those that are hidden.
@@ -77,7 +79,8 @@ pub async fn find(catalogue: &Catalogue, id: &MessageId) -> Result<Vec<Message>,
         "SELECT
             m.message_row_id, m.app_id, m.tenant_key, m.message_id, m.chat_id, c.name AS chat_name,
             COALESCE(m.chat_type, c.chat_type) AS chat_type, m.thread_id, m.parent_id, m.sender_open_id,
-            s.name AS sender_name, m.sender_type, m.message_type, m.text, m.problem, m.sent_at, m.seen_at, m.recalled_at
+            s.name AS sender_name, m.sender_type, m.message_type, m.text, m.problem, m.sent_at, m.seen_at, m.recalled_at,
+            m.recalled_by
         FROM messages AS m
         LEFT JOIN chats AS c ON c.app_id = m.app_id AND c.chat_id = m.chat_id
         LEFT JOIN senders AS s ON s.app_id = m.app_id AND s.open_id = m.sender_open_id
@@ -109,6 +112,7 @@ impl Message {
             sent_at: m.time("sent_at")?,
             seen_at: m.required("seen_at", Columns::time)?,
             recalled_at: m.time("recalled_at")?,
+            recalled_by: m.text("recalled_by")?,
         })
     }
 }

@@ -70,7 +70,7 @@ pub fn read_item(app_id: &AppId, tenant_key: Option<&TenantKey>, item: &Value) -
 }
 
 /// The tenant that an event belongs to, in either envelope.
-fn tenant_key(event: &Value) -> Option<TenantKey> {
+pub(super) fn tenant_key(event: &Value) -> Option<TenantKey> {
     id(event, "/header/tenant_key").or_else(|| id(event, "/event/tenant_key"))
 }
 

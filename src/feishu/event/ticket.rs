@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::Unreadable;
 use super::fields::{id, required_segment, text_or_number, time, word};
-use crate::domain::id::{ChatId, MessageId};
+use super::message::tenant_key;
+use crate::domain::id::{ChatId, MessageId, TenantKey};
 use crate::domain::message::{Sender, SenderType};
 use crate::domain::time::Timestamp;
 
@@ -14,6 +15,8 @@ const MAX_IMAGES: usize = 1_000;
 /// A message in a helpdesk ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketMessage {
+    /// The tenant it belongs to.
+    pub tenant_key: Option<TenantKey>,
     /// The ticket, digits.
     pub ticket_id: String,
     /// The message in the ticket, digits.
@@ -46,6 +49,7 @@ pub(super) fn created(event: &Value) -> Result<TicketMessage, Unreadable> {
         _ => None,
     };
     Ok(TicketMessage {
+        tenant_key: tenant_key(event),
         message_id: id(event, "/event/message_id"),
         chat_id: text_or_number(event, "/event/chat_id").and_then(|chat_id| chat_id.parse().ok()),
         sender: Sender { open_id: id(event, "/event/sender_id/open_id"), kind },

@@ -6,6 +6,7 @@ mod auth;
 mod chats;
 mod content;
 mod events;
+mod fetch;
 mod messages;
 mod parameters;
 mod resources;
@@ -24,6 +25,7 @@ use super::error::Problem;
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
+use crate::domain::id::AppId;
 use crate::domain::secret::Secret;
 
 /// What the API works with; handed to the application as `web::Data<Api>`.
@@ -31,6 +33,8 @@ use crate::domain::secret::Secret;
 pub struct Api {
     /// Where everything stands.
     pub catalogue: Catalogue,
+    /// The apps that can be asked to fetch something.
+    pub apps: Arc<[AppId]>,
     /// Where the bytes are.
     pub store: Arc<Store>,
     /// The bearer token; without one the API does not exist.
@@ -59,6 +63,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(readable("/v1/resources/{id}").route(read().to(resources::show)))
         .service(readable("/v1/resources/{id}/content").route(read().to(content::serve)))
         .service(writable("/v1/resources/{id}/retry").route(web::post().to(resources::retry_one)))
+        .service(writable("/v1/fetch").app_data(fetch::body_limit()).route(web::post().to(fetch::fetch)))
         .service(readable("/v1/messages/{message_id}").route(read().to(messages::show)))
         .service(readable("/v1/chats").route(read().to(chats::list)))
         .service(readable("/v1/stats").route(read().to(statistics::show)))

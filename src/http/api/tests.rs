@@ -60,6 +60,7 @@ impl Server {
         let bell = woken.clone();
         let api = Api {
             catalogue: seeded.catalogue.clone(),
+            apps: Arc::from(["cli_1".parse().unwrap()]),
             store: Arc::new(Store::open(seeded.directory.path(), &seeded.directory.path().join("spool")).unwrap()),
             admin_token: Some(Secret::new(TOKEN)),
             clock: Clock::fixed(noon()),
@@ -201,13 +202,15 @@ async fn what_is_asked_wrongly_is_said_with_what_would_be_right() {
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(shown), "{path}: {detail}");
     }
-    for path in ["resources/r00000000002a", "resources/42", "resources/retry/content", "changes", "fetch", "nothing"] {
+    for path in ["resources/r00000000002a", "resources/42", "resources/retry/content", "changes", "nothing"] {
         assert_eq!(server.get(&format!("/api/v1/{path}")).await.problem().0, 404, "{path}");
     }
     let wrong_method = server.post("/api/v1/resources").await;
     assert_eq!(wrong_method.problem().0, 405);
     assert_eq!(wrong_method.header(header::ALLOW), "GET, HEAD");
-    assert_eq!(server.get("/api/v1/resources/retry").await.problem().0, 405);
+    for path in ["resources/retry", "fetch"] {
+        assert_eq!(server.get(&format!("/api/v1/{path}")).await.problem().0, 405, "{path}");
+    }
 }
 
 #[actix_web::test]

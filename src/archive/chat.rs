@@ -1,0 +1,136 @@
+//! Chats: events about a chat are recorded, and what the chat had blocked is due again once the
+//! cause is gone.
+
+use super::notice::{Notice, Use};
+use crate::catalogue::chats::News;
+use crate::catalogue::resources::{Ending, Finished};
+use crate::catalogue::{Catalogue, CatalogueError, Transaction, cleared};
+use crate::domain::chat::{Downloads, Presence};
+use crate::domain::id::{AppId, ChatId, ResourceId};
+use crate::feishu::event::{ChatNotice, Event};
+
+/// Records that the bot was added to a chat or removed from it.
+///
+/// # Errors
+/// If the catalogue fails.
+pub(super) async fn bot_moved(
+    transaction: &mut Transaction,
+    notice: &Notice,
+    chat: &ChatNotice,
+    presence: Presence,
+) -> Result<Use, CatalogueError> {
+    let news = introduce(transaction, notice, chat).await?;
+    news.bot(transaction, presence).await?;
+    if presence == Presence::In {
+        cleared::requeue(transaction, &notice.app_id, &chat.chat_id).await?;
+    }
+    Ok(Use::Used)
+}
+
+/// Records that a chat was renamed, restricted, or changed otherwise.
+///
+/// # Errors
+/// If the catalogue fails.
+pub(super) async fn updated(
+    transaction: &mut Transaction,
+    notice: &Notice,
+    chat: &ChatNotice,
+) -> Result<Use, CatalogueError> {
+    let news = introduce(transaction, notice, chat).await?;
+    if let Some(downloads) = chat.downloads {
+        news.downloads(transaction, downloads).await?;
+    }
+    if chat.downloads == Some(Downloads::Allowed) {
+        cleared::requeue(transaction, &notice.app_id, &chat.chat_id).await?;
+    }
+    Ok(Use::Used)
+}
+
+/// Records that a chat was disbanded, which leaves the bot outside.
+///
+/// # Errors
+/// If the catalogue fails.
+pub(super) async fn disbanded(
+    transaction: &mut Transaction,
+    notice: &Notice,
+    chat: &ChatNotice,
+) -> Result<Use, CatalogueError> {
+    let news = introduce(transaction, notice, chat).await?;
+    news.bot(transaction, Presence::Out).await?;
+    news.disbanded(transaction).await?;
+    Ok(Use::Used)
+}
+
+async fn introduce<'a>(
+    transaction: &mut Transaction,
+    notice: &'a Notice,
+    chat: &'a ChatNotice,
+) -> Result<News<'a>, CatalogueError> {
+    let received_at = notice.received_at;
+    let told_at = chat.told_at.unwrap_or(received_at);
+    let news = News { app_id: &notice.app_id, chat_id: &chat.chat_id, told_at, received_at };
+    news.introduce(transaction).await?;
+    if let Some(name) = &chat.name {
+        news.name(transaction, name).await?;
+    }
+    Ok(news)
+}
+
+/// The chat in which a notice may have cleared a cause. One batch of its resources became due
+/// with the notice; [`requeue_rest`] is for those beyond it.
+pub(super) fn cleared_chat(notice: &Notice) -> Option<(&AppId, &ChatId)> {
+    match &notice.event {
+        Event::BotAdded(chat) => Some((&notice.app_id, &chat.chat_id)),
+        Event::ChatUpdated(chat) if chat.downloads == Some(Downloads::Allowed) => Some((&notice.app_id, &chat.chat_id)),
+        _ => None,
+    }
+}
+
+/// Makes everything of a chat due whose cause was cleared, batch by batch.
+///
+/// # Errors
+/// If the catalogue fails.
+pub(super) async fn requeue_rest(
+    catalogue: &Catalogue,
+    (app_id, chat_id): (&AppId, &ChatId),
+) -> Result<(), CatalogueError> {
+    loop {
+        let mut transaction = catalogue.begin().await?;
+        let count = cleared::requeue(&mut transaction, app_id, chat_id).await?;
+        transaction.commit().await?;
+        if count < u64::from(cleared::BATCH) {
+            return Ok(());
+        }
+    }
+}
+
+/// Makes due what an earlier process has left of that. Returns how many resources there were.
+///
+/// # Errors
+/// If the catalogue fails.
+pub async fn requeue_left_over(catalogue: &Catalogue) -> Result<u64, CatalogueError> {
+    let mut total = 0;
+    loop {
+        let count = cleared::requeue_left_over(catalogue.write()?).await?;
+        total += count;
+        if count < u64::from(cleared::BATCH) {
+            return Ok(total);
+        }
+    }
+}
+
+/// Makes due again what ended for a cause that was cleared during the try.
+///
+/// # Errors
+/// If the catalogue fails.
+pub(super) async fn reconsider(transaction: &mut Transaction, finished: &[Finished]) -> Result<(), CatalogueError> {
+    let blocked = |finished: &Finished| match &finished.ending {
+        Ending::Ended { reason, .. } if cleared::may_be_cleared(*reason) => Some(finished.id),
+        _ => None,
+    };
+    let blocked: Vec<ResourceId> = finished.iter().filter_map(blocked).collect();
+    if blocked.is_empty() {
+        return Ok(());
+    }
+    cleared::requeue_those(transaction, &blocked).await
+}

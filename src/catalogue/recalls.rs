@@ -1,0 +1,94 @@
+//! Recalls: which messages were taken back, and whether they are shown.
+//!
+//! Triggers tie a recall to its message in whichever order they come; a message that comes after
+//! its recall is born recalled.
+
+use std::collections::HashSet;
+
+use sqlx::{Row, SqlitePool};
+
+use super::retry::json_list;
+use super::{CatalogueError, Transaction};
+use crate::domain::id::{AppId, MessageId, ResourceId};
+use crate::domain::message::OnRecall;
+use crate::domain::reason::ReasonCode;
+use crate::domain::time::Timestamp;
+
+/// A message that was taken back.
+#[derive(Debug, Clone, Copy)]
+pub struct Recall<'a> {
+    /// The app that was told.
+    pub app_id: &'a AppId,
+    /// The message.
+    pub message_id: &'a MessageId,
+    /// When.
+    pub recalled_at: Timestamp,
+    /// By whom, in the platform's words.
+    pub recalled_by: Option<&'a str>,
+}
+
+/// Records a recall, unless it is known already. What the platform refused as not being in the
+/// message before we knew of the recall is gone, and says so from now on.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn insert(transaction: &mut Transaction, recall: Recall<'_>) -> Result<(), CatalogueError> {
+    sqlx::query(
+        "INSERT INTO recalls (app_id, message_id, recalled_at, recalled_by) VALUES (?, ?, ?, ?)
+         ON CONFLICT (app_id, message_id) DO NOTHING",
+    )
+    .bind(recall.app_id.as_str())
+    .bind(recall.message_id.as_str())
+    .bind(recall.recalled_at.unix_ms())
+    .bind(recall.recalled_by)
+    .execute(transaction.connection())
+    .await?;
+    sqlx::query(
+        "UPDATE resources SET state = ?, reason_code = ?
+         WHERE app_id = ? AND source = 'message' AND owner = ? AND state = ? AND reason_code = ?",
+    )
+    .bind(ReasonCode::MessageDeleted.state().as_str())
+    .bind(ReasonCode::MessageDeleted.as_str())
+    .bind(recall.app_id.as_str())
+    .bind(recall.message_id.as_str())
+    .bind(ReasonCode::NotInMessage.state().as_str())
+    .bind(ReasonCode::NotInMessage.as_str())
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Which of these resources belong to a message that was recalled, or are fetched through one.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn among(
+    transaction: &mut Transaction,
+    resources: &[ResourceId],
+) -> Result<HashSet<ResourceId>, CatalogueError> {
+    let rows = sqlx::query(
+        "SELECT resource_row_id FROM resources AS r
+         WHERE resource_row_id IN (SELECT value FROM json_each(?)) AND source = 'message' AND EXISTS (
+             SELECT 1 FROM recalls WHERE app_id = r.app_id AND message_id IN (r.owner, r.download_message_id)
+         )",
+    )
+    .bind(json_list(resources))
+    .fetch_all(transaction.connection())
+    .await?;
+    rows.iter().map(|row| Ok(ResourceId(row.try_get("resource_row_id")?))).collect()
+}
+
+/// Applies a policy to every message that was or will be recalled. Returns how many were shown or
+/// hidden by that.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn set_policy(write: &SqlitePool, policy: OnRecall) -> Result<u64, CatalogueError> {
+    let hide = policy == OnRecall::Hide;
+    sqlx::query("UPDATE recall_policy SET hide = ?").bind(hide).execute(write).await?;
+    let changed = sqlx::query("UPDATE messages SET hidden = ?1 WHERE recalled_at IS NOT NULL AND hidden <> ?1")
+        .bind(hide)
+        .execute(write)
+        .await?;
+    Ok(changed.rows_affected())
+}

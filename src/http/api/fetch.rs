@@ -1,0 +1,139 @@
+//! Fetching by hand: a thing is named, becomes a row, and is left to the worker.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+
+use super::Api;
+use crate::archive::fetch;
+use crate::catalogue::listing::resource;
+use crate::catalogue::resources::Take;
+use crate::domain::id::{AppId, MessageId, ResourceKey};
+use crate::domain::resource::ResourceType;
+use crate::domain::source::{Source, Target};
+use crate::http::error::Problem;
+
+/// The longest body: a few ids and a key.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// What to fetch, as the caller says it. Which members are needed depends on the source.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Body {
+    source: Option<String>,
+    app_id: Option<String>,
+    message: Option<String>,
+    key: Option<String>,
+    r#type: Option<String>,
+    ticket: Option<String>,
+    msg: Option<String>,
+    index: Option<u32>,
+    force: Option<bool>,
+}
+
+/// The limit of this route's body.
+pub(super) fn body_limit() -> web::PayloadConfig {
+    web::PayloadConfig::new(MAX_BODY_BYTES)
+}
+
+/// `POST /api/v1/fetch`
+pub(super) async fn fetch(
+    api: web::Data<Api>,
+    body: Result<web::Bytes, actix_web::Error>,
+) -> Result<HttpResponse, Problem> {
+    let mut body = read(body)?;
+    let app_id = choose_app(&api.apps, body.app_id.take())?;
+    let take = if body.force.take() == Some(true) { Take::Anyway } else { Take::Pending };
+    let target = body.target()?;
+    let id = fetch::order(&api.catalogue, &api.clock, &app_id, &target, take).await?;
+    (api.wake)();
+    let hidden = || Problem::not_found("the resource is hidden, because its message was recalled");
+    let resource = resource::find(&api.catalogue, id).await?.ok_or_else(hidden)?;
+    Ok(HttpResponse::Accepted().insert_header((header::LOCATION, format!("/api/v1/resources/{id}"))).json(resource))
+}
+
+fn read(body: Result<web::Bytes, actix_web::Error>) -> Result<Body, Problem> {
+    let body = body.map_err(|error| match error.as_response_error().status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("the body is longer than {MAX_BODY_BYTES} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+        }
+        _ => Problem::bad_request("bad_body", "the body could not be read"),
+    })?;
+    serde_json::from_slice(&body).map_err(|error| {
+        let example = r#"{"source":"image","key":"img_…"}"#;
+        Problem::bad_request("bad_body", format!("the body is not what is expected ({error}); for example {example}"))
+    })
+}
+
+/// The app that asks: the one that is named, or the only one there is.
+fn choose_app(apps: &[AppId], named: Option<String>) -> Result<AppId, Problem> {
+    let wrong = |detail| Problem::bad_request("bad_value", detail);
+    match (named, apps) {
+        (Some(named), apps) => {
+            let known = apps.iter().find(|app_id| app_id.as_str() == named);
+            known.cloned().ok_or_else(|| wrong("app_id: no such app is served here".to_owned()))
+        }
+        (None, [app_id]) => Ok(app_id.clone()),
+        (None, _) => Err(wrong("app_id: several apps are served here; say which one asks".to_owned())),
+    }
+}
+
+impl Body {
+    /// Reads the members that the source needs; any other one is refused.
+    fn target(mut self) -> Result<Target, Problem> {
+        let named = required("source", self.source.take())?;
+        let source = Source::from_words(&named).map_err(|error| bad_value("source", error))?;
+        let target = match source {
+            Source::Message => Target::MessageResource {
+                message_id: parsed::<MessageId>("message", self.message.take())?,
+                key: self.key()?,
+                kind: parsed::<ResourceType>("type", self.r#type.take())?,
+            },
+            Source::Image => Target::Image { key: self.key()? },
+            Source::File => Target::File { key: self.key()? },
+            Source::Baike => Target::Baike { key: self.key()? },
+            Source::Lingo => Target::Lingo { key: self.key()? },
+            Source::TicketImage => Target::TicketImage {
+                ticket_id: required("ticket", self.ticket.take())?,
+                msg_id: required("msg", self.msg.take())?,
+                index: self.index.take(),
+            },
+        };
+        match self.left_over() {
+            Some(name) => Err(bad_value(name, format_args!("it has no meaning for the source {source}"))),
+            None => Ok(target),
+        }
+    }
+
+    fn key(&mut self) -> Result<ResourceKey, Problem> {
+        parsed("key", self.key.take())
+    }
+
+    /// A member that nobody asked for.
+    fn left_over(&self) -> Option<&'static str> {
+        [
+            ("message", self.message.is_some()),
+            ("key", self.key.is_some()),
+            ("type", self.r#type.is_some()),
+            ("ticket", self.ticket.is_some()),
+            ("msg", self.msg.is_some()),
+            ("index", self.index.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, given)| given.then_some(name))
+    }
+}
+
+fn required(name: &str, value: Option<String>) -> Result<String, Problem> {
+    let missing = || Problem::bad_request("missing_value", format!("{name}: it is missing"));
+    value.filter(|value| !value.is_empty()).ok_or_else(missing)
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, value: Option<String>) -> Result<T, Problem> {
+    required(name, value)?.parse().map_err(|error| bad_value(name, error))
+}
+
+fn bad_value(name: &str, fault: impl std::fmt::Display) -> Problem {
+    Problem::bad_request("bad_value", format!("{name}: {fault}"))
+}
