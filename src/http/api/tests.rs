@@ -360,7 +360,7 @@ async fn statistics_and_chats_agree_with_what_is_there() {
     let expected = json!({
         "app_id": "cli_a", "chat_id": "oc_1", "chat_name": null, "chat_type": "group", "bot_in_chat": null,
         "messages": 1, "resources": 2, "stored": 2, "pending": 0, "failed": 0, "bytes": 20,
-        "last_message_at": "2026-03-01T12:00:00.000Z",
+        "last_message_at": "2026-03-01T12:00:00.000Z", "downloads": null, "disbanded_at": null,
     });
     assert_eq!(*chat, expected);
 }
