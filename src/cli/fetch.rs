@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::output::{Format, FormatOption, Printer, Stdout, forgive_closed_pipe, stdout};
-use super::{Exit, Outcome, serve, signals};
+use super::{Exit, Outcome, choose_app, serve, signals};
 use crate::archive::app_ticket;
 use crate::archive::download::Downloader;
 use crate::archive::fetch::{Fetcher, Manner};
@@ -196,7 +196,7 @@ fn read_list(path: &Path) -> anyhow::Result<Vec<ResourceKey>> {
 /// # Errors
 /// If the configuration lacks something, the dictionary cannot be listed, or catalogue or store fail.
 pub async fn run(options: Options, fetching: Fetching) -> Outcome {
-    let app = choose_app(&fetching.apps, options.app.as_ref())?;
+    let app = choose_app(&fetching.apps, options.app.as_ref(), |app| &app.app_id)?;
     let wanted = options.source.read()?;
     let (fetcher, client) = open(&fetching, app).await?;
     let take = if options.force { Take::Anyway } else { Take::Pending };
@@ -298,21 +298,6 @@ fn judge(resource: &Resource) -> Exit {
     let remedy = resource.remedy.map_or("", |remedy| remedy.en);
     eprintln!("larkive: {} is {}: {reason} {remedy}", resource.id, resource.state);
     Exit::Problems
-}
-
-/// The app that asks: the one that was named, or the only one there is.
-///
-/// # Errors
-/// If there is no such app, or none was named and there are several.
-pub fn choose_app<'a>(apps: &'a [PlatformAccess], wanted: Option<&AppId>) -> anyhow::Result<&'a PlatformAccess> {
-    match (wanted, apps) {
-        (Some(app_id), apps) => apps
-            .iter()
-            .find(|app| app.app_id == *app_id)
-            .with_context(|| format!("no app {app_id} is configured; `larkive config check` shows which are")),
-        (None, [app]) => Ok(app),
-        (None, _) => anyhow::bail!("several apps are configured; say which one asks with --app"),
-    }
 }
 
 async fn open(fetching: &Fetching, app: &PlatformAccess) -> anyhow::Result<(Fetcher, Client)> {

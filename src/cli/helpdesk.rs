@@ -6,9 +6,8 @@ use anyhow::ensure;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::fetch::choose_app;
 use super::output::{forgive_closed_pipe, stdout};
-use super::{Exit, Outcome, serve};
+use super::{Exit, Outcome, choose_app, serve};
 use crate::config::Fetching;
 use crate::domain::download::Upstream;
 use crate::domain::id::AppId;
@@ -77,7 +76,7 @@ impl<'a> Subscription<'a> {
 /// If the app or its helpdesk is not configured.
 pub async fn run(options: Options, fetching: Fetching) -> Outcome {
     let Command::Subscribe(Subscribe { app }) = options.command;
-    let access = choose_app(&fetching.apps, app.as_ref())?;
+    let access = choose_app(&fetching.apps, app.as_ref(), |app| &app.app_id)?;
     ensure!(
         access.helpdesk.is_some(),
         "no helpdesk is configured for app {}; set FEISHU_HELPDESK_ID and FEISHU_HELPDESK_TOKEN",

@@ -203,7 +203,7 @@ async fn writing(sources: &Sources) -> anyhow::Result<Catalogue> {
 
 fn trigger_target(sources: &Sources, wanted: Option<&AppId>) -> anyhow::Result<TriggerTarget> {
     let Imitating { apps, .. } = Imitating::load(sources)?;
-    let app = choose_app(apps, wanted, |app| &app.app_id)?;
+    let app = choose_app(&apps, wanted, |app| &app.app_id)?.clone();
     Ok(TriggerTarget {
         app_id: app.app_id,
         verification_token: app.callbacks.verification_token,
@@ -213,13 +213,15 @@ fn trigger_target(sources: &Sources, wanted: Option<&AppId>) -> anyhow::Result<T
 }
 
 /// The app that a command is about: the one that was named, or the only one there is.
-fn choose_app<A>(apps: Vec<A>, wanted: Option<&AppId>, id_of: impl Fn(&A) -> &AppId) -> anyhow::Result<A> {
-    let several = apps.len() > 1;
-    let is_wanted = |app: &A| wanted.map_or(!several, |wanted| id_of(app) == wanted);
-    apps.into_iter().find(is_wanted).with_context(|| match wanted {
-        Some(app_id) => format!("no app {app_id} is configured; `larkive config check` shows which are"),
-        None => "several apps are configured; say which one is meant with --app".to_owned(),
-    })
+fn choose_app<'a, A>(apps: &'a [A], wanted: Option<&AppId>, id_of: impl Fn(&A) -> &AppId) -> anyhow::Result<&'a A> {
+    match (wanted, apps) {
+        (Some(app_id), apps) => apps
+            .iter()
+            .find(|app| id_of(app) == app_id)
+            .with_context(|| format!("no app {app_id} is configured; `larkive config check` shows which are")),
+        (None, [app]) => Ok(app),
+        (None, _) => anyhow::bail!("several apps are configured; say which one is meant with --app"),
+    }
 }
 
 /// One line for an error; one line per problem for a configuration that is wrong.
