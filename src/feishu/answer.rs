@@ -160,17 +160,25 @@ impl Answer {
         self.receive().await
     }
 
-    /// The whole body, if it is a JSON text of at most `max_bytes`.
-    pub(super) async fn json(mut self, max_bytes: usize) -> Result<Value, Rejection> {
+    /// The whole body as JSON, if it is no longer than `max_bytes`.
+    pub(super) async fn json(self, max_bytes: usize) -> Result<Value, Rejection> {
+        let upstream = self.upstream.clone();
+        let too_long = || Rejection::not_a_file(&upstream, "the answer is too long for what was asked");
+        let text = self.text(max_bytes).await?.ok_or_else(too_long)?;
+        json::read(&text).map_err(|reason| Rejection::not_a_file(&upstream, format!("the answer {reason}")))
+    }
+
+    /// The whole body as text; none if it is longer than `max_bytes`.
+    pub(super) async fn text(mut self, max_bytes: usize) -> Result<Option<String>, Rejection> {
         let mut body = Vec::new();
         while let Some(bytes) = self.chunk().await? {
-            body.extend_from_slice(&bytes);
-            if body.len() > max_bytes {
-                return Err(Rejection::not_a_file(&self.upstream, "the answer is too long for what was asked"));
+            if body.len() + bytes.len() > max_bytes {
+                return Ok(None);
             }
+            body.extend_from_slice(&bytes);
         }
-        let text = String::from_utf8_lossy(&body);
-        json::read(&text).map_err(|reason| Rejection::not_a_file(&self.upstream, format!("the answer {reason}")))
+        let lossy = |error: std::string::FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
+        Ok(Some(String::from_utf8(body).unwrap_or_else(lossy)))
     }
 
     async fn receive(&mut self) -> Result<Option<Bytes>, Rejection> {

@@ -42,7 +42,7 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the API is left alone after a rate limit that names no wait.
 const PAUSE_WITHOUT_RESET: Duration = Duration::from_secs(1);
 /// How long a JSON answer may take as a whole, so that it cannot drip for weeks.
-const JSON_WITHIN: Duration = Duration::from_secs(2 * 60);
+pub(super) const JSON_WITHIN: Duration = Duration::from_secs(2 * 60);
 /// What the platform allows for looking people up: less than its usual budget.
 const USERS_PER_SECOND: u32 = 5;
 
@@ -95,6 +95,7 @@ struct Tenants {
 
 /// One budget per API: the platform counts each of them by itself.
 struct Limiters {
+    resource: Limiter,
     message: Limiter,
     image: Limiter,
     file: Limiter,
@@ -110,6 +111,8 @@ struct Limiters {
 pub(super) enum Api {
     /// One that hands out bytes.
     Bytes(Source),
+    /// Messages by their id.
+    Message,
     /// Chats and who is in them.
     Chat,
     /// People.
@@ -337,6 +340,7 @@ impl Limiters {
         let limiter = || Limiter::new(budget);
         let users = budget.per_second.map_or(USERS_PER_SECOND, |calls| calls.min(USERS_PER_SECOND));
         Self {
+            resource: limiter(),
             message: limiter(),
             image: limiter(),
             file: limiter(),
@@ -350,12 +354,13 @@ impl Limiters {
 
     fn of(&self, api: Api) -> &Limiter {
         match api {
-            Api::Bytes(Source::Message) => &self.message,
+            Api::Bytes(Source::Message) => &self.resource,
             Api::Bytes(Source::Image) => &self.image,
             Api::Bytes(Source::File) => &self.file,
             Api::Bytes(Source::Baike) => &self.baike,
             Api::Bytes(Source::Lingo) => &self.lingo,
             Api::Bytes(Source::TicketImage) => &self.ticket_image,
+            Api::Message => &self.message,
             Api::Chat => &self.chat,
             Api::User => &self.user,
         }
@@ -368,6 +373,7 @@ impl Api {
         match self {
             Self::Bytes(Source::Message) => "resource",
             Self::Bytes(source) => source.as_str(),
+            Self::Message => "message",
             Self::Chat => "chat",
             Self::User => "user",
         }

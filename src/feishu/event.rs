@@ -279,13 +279,13 @@ mod tests {
             "create_time": "1609073151345", "update_time": "1609073159999", "updated": true, "deleted": false,
             "sender": {"id": "cli_9", "id_type": "app_id", "sender_type": "app"}, "body": {"content": "{}"},
             "mentions": [{"id": "ou_2", "id_type": "open_id", "name": "Tom"}, {"id": "x", "id_type": "user_id", "name": "U"}]});
-        let read = read_item(&"cli_1".parse().unwrap(), None, &item).unwrap();
+        let read = read_item(&"cli_1".parse().unwrap(), (None, None), &item).unwrap();
         assert_eq!(read.upper_message_id.unwrap().as_str(), "om_1");
         assert_eq!(read.updated_at.unwrap().unix_ms(), 1_609_073_159_999);
         assert_eq!(read.message.sender, crate::domain::message::Sender { open_id: None, kind: Some(SenderType::Bot) });
         assert_eq!(read.message.names.len(), 1);
         let recalled = json!({"message_id": "om_2", "chat_id": "oc_1", "msg_type": "image", "deleted": true});
-        let read = read_item(&"cli_1".parse().unwrap(), None, &recalled).unwrap();
+        let read = read_item(&"cli_1".parse().unwrap(), (None, None), &recalled).unwrap();
         assert_eq!((read.deleted, read.message.content.as_str()), (true, ""));
     }
 }

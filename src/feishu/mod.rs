@@ -14,6 +14,7 @@ mod grant;
 pub mod helpdesk;
 pub mod json;
 pub mod limit;
+pub mod messages;
 pub mod names;
 mod parts;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Unreadable;
 use super::fields::{clean, id, required, required_id, required_text, text, time, word};
-use crate::domain::id::{AppId, MessageId, OpenId, TenantKey};
+use crate::domain::id::{AppId, ChatId, MessageId, OpenId, TenantKey};
 use crate::domain::message::{Message, Sender, SenderType};
 use crate::domain::time::Timestamp;
 
@@ -43,16 +43,21 @@ pub(super) fn received(app_id: &AppId, event: &Value) -> Result<Message, Unreada
     })
 }
 
-/// Reads one message of a listing (`/im/v1/messages`, `/im/v1/messages/:message_id`).
+/// Reads one message of a listing (`/im/v1/messages`, `/im/v1/messages/:message_id`). The tenant is
+/// the one given; so is the chat where the item names none, as inside a forward.
 ///
 /// # Errors
 /// Says which field is missing or wrong.
-pub fn read_item(app_id: &AppId, tenant_key: Option<&TenantKey>, item: &Value) -> Result<Item, Unreadable> {
+pub fn read_item(
+    app_id: &AppId,
+    (tenant_key, chat_id): (Option<&TenantKey>, Option<&ChatId>),
+    item: &Value,
+) -> Result<Item, Unreadable> {
     let message = Message {
         app_id: app_id.clone(),
         tenant_key: tenant_key.cloned(),
         message_id: required_id(item, "/message_id")?,
-        chat_id: required_id(item, "/chat_id")?,
+        chat_id: id(item, "/chat_id").or_else(|| chat_id.cloned()).map_or_else(|| required_id(item, "/chat_id"), Ok)?,
         chat_type: None,
         thread_id: word(item, "/thread_id"),
         root_id: word(item, "/root_id"),
