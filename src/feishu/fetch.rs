@@ -25,6 +25,9 @@ use crate::domain::source::Target;
 /// How long a transfer may crawl before it must have kept [`SLOWEST_BYTES_PER_SECOND`]. A body that
 /// drips a byte a minute would otherwise hold a worker for months.
 const CRAWL: Duration = Duration::from_secs(10 * 60);
+/// The smallest file of which a broken transfer is mended at once, by ranges. A smaller one is soon
+/// fetched again, after the usual pause.
+const REPAIRED_FROM_BYTES: u64 = 1 << 20;
 /// The slowest transfer worth a worker.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1024;
 
@@ -56,11 +59,33 @@ impl Client {
     pub async fn fetch(&self, target: &Target) -> Result<Download, Refusal> {
         let call = self.call_for(target)?;
         match self.send(&call).await {
+            Ok(answer) if comes_in_parts(target) => Ok(self.fetch_with_repairs(call, answer)?),
             Ok(answer) => Ok(Download::whole(answer)?),
             Err(rejection) if rejection.class == Class::AskForParts && comes_in_parts(target) => {
                 Ok(self.fetch_in_parts(call).await?)
             }
             Err(rejection) => Err(rejection.into()),
+        }
+    }
+
+    /// Asks for the rest of a file of `total` bytes of which the first `position` are here. None
+    /// if the platform does not hand out just that; then the file has to be fetched anew.
+    ///
+    /// # Errors
+    /// What the platform's refusal, or the broken connection, means for the resource.
+    pub async fn fetch_rest(&self, target: &Target, position: u64, total: u64) -> Result<Option<Download>, Refusal> {
+        let parts = Parts::from(self.clone(), self.call_for(target)?, position, total).await?;
+        Ok(parts.map(|parts| Download::new(Body::Parts(parts))))
+    }
+
+    /// A whole file; should the transfer of a large one break off, ranges bring the rest. Without a
+    /// declared length nobody could tell whether the rest belongs to the same file.
+    fn fetch_with_repairs(&self, call: Call, answer: Answer) -> Result<Download, Rejection> {
+        match answer.declared_bytes() {
+            Some(total) if total >= REPAIRED_FROM_BYTES && answer.status() == StatusCode::OK => {
+                Ok(Download::new(Body::Parts(Parts::of_whole(self.clone(), call, answer, total))))
+            }
+            _ => Download::whole(answer),
         }
     }
 
@@ -108,8 +133,9 @@ impl Client {
     }
 }
 
-/// Ranges are known to work for files, and not known for anything else.
-fn comes_in_parts(target: &Target) -> bool {
+/// Whether a target can be asked for in ranges: that is known of files, and of nothing else.
+#[must_use]
+pub fn comes_in_parts(target: &Target) -> bool {
     matches!(target, Target::MessageResource { kind: ResourceType::File, .. } | Target::File { .. })
 }
 

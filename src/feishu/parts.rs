@@ -1,4 +1,5 @@
-//! A file too large for one answer, fetched as a row of ranges.
+//! A file fetched as a row of ranges: one that is too large for one answer, or one of which an
+//! answer broke off, now or in an earlier process.
 //!
 //! The platform refuses whole bodies over 100 MB (code 234037) but serves ranges of them. Every
 //! part is compared with what was asked for: nothing else would tell that the file has changed
@@ -16,6 +17,9 @@ use super::code::Class;
 const PART_BYTES: u64 = 32 * 1024 * 1024;
 /// How often in a row a part may break before the download ends.
 const MAX_SETBACKS: u32 = 3;
+/// How often a download may break altogether: one that comes byte by byte would otherwise take as
+/// many calls as it has bytes. What has come until then is kept for the next try.
+const MAX_BREAKS: u32 = 16;
 
 /// A file on its way in parts.
 pub(super) struct Parts {
@@ -30,6 +34,8 @@ pub(super) struct Parts {
     total: u64,
     /// Failures since the last byte came.
     setbacks: u32,
+    /// Failures since the first byte came.
+    breaks: u32,
 }
 
 impl Parts {
@@ -43,7 +49,28 @@ impl Parts {
         let total = content_range(&first).map_or(0, |range| range.total);
         let part_end = total.min(PART_BYTES);
         check_part(&first, 0, part_end, total)?;
-        Ok(Self { client, call, answer: first, position: 0, part_end, total, setbacks: 0 })
+        Ok(Self { client, call, answer: first, position: 0, part_end, total, setbacks: 0, breaks: 0 })
+    }
+
+    /// Begins with an answer that holds the whole file of `total` bytes; if it breaks off, ranges
+    /// bring the rest.
+    pub(super) fn of_whole(client: Client, call: Call, whole: Answer, total: u64) -> Self {
+        Self { client, call, answer: whole, position: 0, part_end: total, total, setbacks: 0, breaks: 0 }
+    }
+
+    /// Goes on at `position` in a file of `total` bytes; none if the platform does not hand out
+    /// just that: it may know no ranges, or the file is another one now.
+    pub(super) async fn from(client: Client, call: Call, position: u64, total: u64) -> Result<Option<Self>, Rejection> {
+        let part_end = position.saturating_add(PART_BYTES).min(total);
+        let range = Some((position, part_end.saturating_sub(1)));
+        let answer = match client.send(&Call { range, ..call.clone() }).await {
+            Err(rejection) if is_no_such_range(&rejection) => return Ok(None),
+            answer => answer?,
+        };
+        if check_part(&answer, position, part_end, total).is_err() {
+            return Ok(None);
+        }
+        Ok(Some(Self { client, call, answer, position, part_end, total, setbacks: 0, breaks: 0 }))
     }
 
     pub(super) fn total(&self) -> u64 {
@@ -86,8 +113,9 @@ impl Parts {
 
     /// Opens a part at the current position, unless the failure is final or one too many.
     async fn recover(&mut self, mut rejection: Rejection) -> Result<(), Rejection> {
-        while self.setbacks < MAX_SETBACKS && matches!(rejection.class, Class::Retry(_) | Class::RateLimited) {
+        while self.may_go_on() && matches!(rejection.class, Class::Retry(_) | Class::RateLimited) {
             self.setbacks += 1;
+            self.breaks += 1;
             match self.open_part().await {
                 Ok(()) => return Ok(()),
                 Err(next) => rejection = next,
@@ -96,14 +124,28 @@ impl Parts {
         Err(rejection)
     }
 
+    fn may_go_on(&self) -> bool {
+        self.setbacks < MAX_SETBACKS && self.breaks < MAX_BREAKS && self.position < self.total
+    }
+
     async fn open_part(&mut self) -> Result<(), Rejection> {
         let end = self.position.saturating_add(PART_BYTES).min(self.total);
         let range = Some((self.position, end.saturating_sub(1)));
-        let answer = self.client.send(&Call { range, ..self.call.clone() }).await?;
+        let answer = match self.client.send(&Call { range, ..self.call.clone() }).await {
+            Err(rejection) if is_no_such_range(&rejection) => {
+                return Err(Rejection::broken(&rejection.upstream, "the platform knows no such part of the file"));
+            }
+            answer => answer?,
+        };
         check_part(&answer, self.position, end, self.total)?;
         (self.answer, self.part_end) = (answer, end);
         Ok(())
     }
+}
+
+/// Whether the platform says that the file has no such range.
+fn is_no_such_range(rejection: &Rejection) -> bool {
+    rejection.upstream.http_status == Some(StatusCode::RANGE_NOT_SATISFIABLE.as_u16())
 }
 
 #[derive(Debug, PartialEq, Eq)]
