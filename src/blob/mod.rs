@@ -4,6 +4,7 @@
 //! stage (spool file, hashed as it grows) → fsync → link without overwriting → fsync the directory.
 
 pub mod key;
+mod partial;
 pub mod space;
 pub mod spool;
 pub mod store;

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::partial::{self, Partial};
 use crate::domain::digest::Digest;
 
 /// How much of a file's beginning is kept to recognise its type: office documents show theirs
 /// only a few kilobytes into their archive.
-const HEAD_BYTES: usize = 8 * 1024;
+pub(super) const HEAD_BYTES: usize = 8 * 1024;
 
 /// Why bytes could not be staged.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +32,17 @@ pub enum StageError {
     Io(#[from] io::Error),
 }
 
-/// A file that is being received. Dropping it removes it.
+/// A file that is being received. Dropping it removes it, unless enough has come to go on with later.
 #[derive(Debug)]
 pub struct Staging {
-    file: File,
-    path: SpoolPath,
-    hasher: Sha256,
-    head: Vec<u8>,
-    size_bytes: u64,
-    limit_bytes: u64,
+    pub(super) file: File,
+    pub(super) path: SpoolPath,
+    pub(super) hasher: Sha256,
+    pub(super) head: Vec<u8>,
+    pub(super) size_bytes: u64,
+    pub(super) limit_bytes: u64,
+    /// What is to be kept of it if it does not come whole.
+    pub(super) partial: Option<Partial>,
 }
 
 /// A file that was received whole, with what was learnt on the way.
@@ -59,15 +62,23 @@ impl Staging {
     /// Begins a spool file of its own, whoever else writes to this spool.
     pub(super) fn begin(spool: &Path, prefix: &str, limit_bytes: u64) -> io::Result<Self> {
         let (file, path) = loop {
-            let path = SpoolPath(spool.join(format!("{prefix}-{:016x}", fastrand::u64(..))));
-            let file = File::create_new(&path.0)?;
+            let path = spool.join(format!("{prefix}-{:016x}", fastrand::u64(..)));
+            let file = File::create_new(&path)?;
+            let path = SpoolPath { path, kept: false };
             file.lock()?;
             // Before it was locked it was nobody's, and may have been swept.
             if file.metadata()?.nlink() > 0 {
                 break (file, path);
             }
         };
-        Ok(Self { file, path, hasher: Sha256::new(), head: Vec::new(), size_bytes: 0, limit_bytes })
+        let (hasher, head) = (Sha256::new(), Vec::new());
+        Ok(Self { file, path, hasher, head, size_bytes: 0, limit_bytes, partial: None })
+    }
+
+    /// How many bytes have come.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
     }
 
     /// Takes the next bytes. The write goes to the page cache and is short; callers keep chunks moderate.
@@ -83,12 +94,14 @@ impl Staging {
         self.head.extend(chunk.iter().take(missing));
         self.hasher.update(chunk);
         self.file.write_all(chunk)?;
+        self.mark_if_due()?;
         Ok(())
     }
 
     /// Ends the file: its digest and length are known now, nothing is durable yet.
     #[must_use]
-    pub fn finish(self) -> Staged {
+    pub fn finish(mut self) -> Staged {
+        self.path.kept = false;
         let digest: [u8; 32] = self.hasher.finalize().into();
         Staged {
             file: self.file,
@@ -100,13 +113,14 @@ impl Staging {
     }
 }
 
-/// Removes what dead processes have left in a spool. Returns how many files that were.
+/// Removes what dead processes have left in a spool and nobody will go on with. Returns how many
+/// files that were.
 pub(super) fn sweep(spool: &Path) -> io::Result<usize> {
     let mut swept = 0;
     for entry in fs::read_dir(spool)? {
         let entry = entry?;
-        if entry.file_type()?.is_file() && is_abandoned(&entry.path()) {
-            drop(SpoolPath(entry.path()));
+        if entry.file_type()?.is_file() && !partial::is_worth_keeping(&entry) && is_abandoned(&entry.path()) {
+            remove(&entry.path());
             swept += 1;
         }
     }
@@ -118,17 +132,27 @@ fn is_abandoned(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
-/// A spool file's path; the file goes when this goes.
+/// A spool file's path; the file goes when this goes, unless it is kept.
 #[derive(Debug)]
-pub(super) struct SpoolPath(pub(super) PathBuf);
+pub(super) struct SpoolPath {
+    pub(super) path: PathBuf,
+    pub(super) kept: bool,
+}
 
 impl Drop for SpoolPath {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %self.0.display(), %error, "Cannot remove a spool file");
+        if !self.kept {
+            remove(&self.path);
         }
+    }
+}
+
+/// Removes a spool file that may be gone already.
+pub(super) fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "Cannot remove a spool file");
     }
 }
 
@@ -144,7 +168,7 @@ mod tests {
         assert_eq!(sweep(spool.path()).unwrap(), 1);
         assert_eq!(sweep(spool.path()).unwrap(), 0);
         staging.write(b"whole").unwrap();
-        assert_eq!(fs::read(&staging.path.0).unwrap(), b"whole");
+        assert_eq!(fs::read(&staging.path.path).unwrap(), b"whole");
         drop(staging);
         assert_eq!(fs::read_dir(spool.path()).unwrap().count(), 0);
     }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::key::relative_path;
+use super::partial::{self, Partial};
 use super::spool::{self, Staged, Staging};
 use crate::domain::digest::Digest;
 
@@ -71,6 +72,39 @@ impl Store {
         Staging::begin(&self.places.spool, prefix, limit_bytes)
     }
 
+    /// Begins to receive a file of `total_bytes` of which much may be kept if it does not come
+    /// whole. `identity` says which file it is, in whatever words.
+    ///
+    /// # Errors
+    /// If the spool file cannot be created.
+    pub fn stage_partial(
+        &self,
+        prefix: &str,
+        (identity, total_bytes): (&str, u64),
+        limit_bytes: u64,
+    ) -> io::Result<Staging> {
+        let staging = self.stage(prefix, limit_bytes)?;
+        Ok(Staging { partial: Some(Partial::new(identity, total_bytes)), ..staging })
+    }
+
+    /// Goes on with what is kept of a file, if anything is and its bytes are what they were.
+    ///
+    /// # Errors
+    /// If the spool cannot be read.
+    pub async fn resume(&self, identity: &str, limit_bytes: u64) -> io::Result<Option<Staging>> {
+        let (spool, identity) = (self.places.spool.clone(), identity.to_owned());
+        let resuming = tokio::task::spawn_blocking(move || partial::resume(&spool, &identity, limit_bytes));
+        resuming.await.map_err(io::Error::other)?
+    }
+
+    /// Removes what is kept of a file that nobody will go on with.
+    ///
+    /// # Errors
+    /// If the spool cannot be read.
+    pub fn forget(&self, identity: &str) -> io::Result<()> {
+        partial::forget(&self.places.spool, identity)
+    }
+
     /// Makes a received file durable and visible under its digest. When this returns, a power cut
     /// cannot take it back. Bytes that are there already are kept, not replaced.
     ///
@@ -114,7 +148,7 @@ fn link(root: &Path, staged: &Staged) -> io::Result<()> {
     staged.file.sync_data()?;
     let target = root.join(relative_path(&staged.digest));
     fs::create_dir_all(target.parent().unwrap_or(root))?;
-    match fs::hard_link(&staged.path.0, &target) {
+    match fs::hard_link(&staged.path.path, &target) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => replace_if_damaged(staged, &target),
         other => other,
     }
@@ -127,7 +161,7 @@ fn replace_if_damaged(staged: &Staged, target: &Path) -> io::Result<()> {
         return Ok(());
     }
     tracing::error!(blob.path = %target.display(), "Replaced a damaged blob");
-    fs::rename(&staged.path.0, target)
+    fs::rename(&staged.path.path, target)
 }
 
 fn digest_of(path: &Path) -> io::Result<Digest> {
@@ -169,7 +203,7 @@ fn try_link(root: &Path, spool: &Path) -> io::Result<()> {
         _ => Ok(()),
     };
     removed()?;
-    match fs::hard_link(&probe.path.0, &target) {
+    match fs::hard_link(&probe.path.path, &target) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io::Error::new(
             error.kind(),
             format!("files in {} cannot be linked into {}: {error}", spool.display(), root.display()),

@@ -1,0 +1,180 @@
+//! Partial files: what is kept of a file that did not come whole, so that another try, or another
+//! process, can go on with it.
+//!
+//! The name of such a file says which file it is a part of, how many bytes of how many are in it,
+//! and their digest. A name is changed at once or not at all, and what a crash or a power cut made of
+//! the bytes shows when they are hashed again: wrong bytes are never gone on with. No other record
+//! could disagree.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::spool::{HEAD_BYTES, SpoolPath, Staging, remove};
+use crate::domain::digest::Digest;
+
+/// How many bytes come between two marks: what a killed process loses at most of each file.
+const MARK_EVERY_BYTES: u64 = 4 << 20;
+/// What the names of partial files begin with.
+const PREFIX: &str = "partial";
+/// How long a partial file is kept: longer than a failing resource is tried unless told otherwise.
+const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How much is read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// What is to be kept of a file that is being received.
+#[derive(Debug)]
+pub(super) struct Partial {
+    stem: String,
+    total_bytes: u64,
+    next_mark_at: u64,
+    /// Tells apart what was begun twice.
+    nonce: u64,
+}
+
+/// What the name of a partial file says.
+#[derive(Debug, PartialEq, Eq)]
+struct Mark {
+    total_bytes: u64,
+    received_bytes: u64,
+    digest: Digest,
+    nonce: u64,
+}
+
+impl Partial {
+    /// For a file that is known by `identity` and has `total_bytes`.
+    pub(super) fn new(identity: &str, total_bytes: u64) -> Self {
+        Self { stem: stem(identity), total_bytes, next_mark_at: MARK_EVERY_BYTES, nonce: fastrand::u64(..) }
+    }
+
+    fn name(&self, received_bytes: u64, digest: Digest) -> String {
+        let Self { stem, total_bytes, nonce, .. } = self;
+        format!("{stem}-{total_bytes}-{received_bytes}-{digest}-{nonce:016x}")
+    }
+}
+
+impl Mark {
+    fn read(name: &str, stem: &str) -> Option<Self> {
+        let mut words = name.strip_prefix(stem)?.strip_prefix('-')?.split('-');
+        let mark = Self {
+            total_bytes: words.next()?.parse().ok()?,
+            received_bytes: words.next()?.parse().ok()?,
+            digest: words.next()?.parse().ok()?,
+            nonce: u64::from_str_radix(words.next()?, 16).ok()?,
+        };
+        (words.next().is_none() && mark.received_bytes < mark.total_bytes).then_some(mark)
+    }
+}
+
+impl Staging {
+    /// How many bytes the file will have, where that is known.
+    #[must_use]
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.partial.as_ref().map(|partial| partial.total_bytes)
+    }
+
+    /// Removes the file, although it could be gone on with.
+    pub fn discard(mut self) {
+        self.path.kept = false;
+    }
+
+    /// Says in the file's name what is in it, if enough has come since that was said last.
+    pub(super) fn mark_if_due(&mut self) -> io::Result<()> {
+        let Some(partial) = &mut self.partial else { return Ok(()) };
+        if self.size_bytes < partial.next_mark_at || self.size_bytes >= partial.total_bytes {
+            return Ok(());
+        }
+        let digest: [u8; 32] = self.hasher.clone().finalize().into();
+        let marked = self.path.path.with_file_name(partial.name(self.size_bytes, digest.into()));
+        fs::rename(&self.path.path, &marked)?;
+        (self.path.path, self.path.kept) = (marked, true);
+        partial.next_mark_at = self.size_bytes + MARK_EVERY_BYTES;
+        Ok(())
+    }
+}
+
+/// Opens what is kept of a file, with its bytes hashed and compared. What is not as its name says is removed.
+pub(super) fn resume(spool: &Path, identity: &str, limit_bytes: u64) -> io::Result<Option<Staging>> {
+    let stem = stem(identity);
+    for (path, mark) in kept(spool, &stem)? {
+        // It may be gone since the directory was read.
+        let Ok(file) = File::options().read(true).write(true).open(&path) else { continue };
+        // Somebody works on it, or somebody has just removed it.
+        if file.try_lock().is_err() || file.metadata()?.nlink() == 0 {
+            continue;
+        }
+        match take_up(file, &mark)? {
+            Some((file, hasher, head)) => {
+                let next_mark_at = mark.received_bytes + MARK_EVERY_BYTES;
+                let partial = Partial { stem, total_bytes: mark.total_bytes, next_mark_at, nonce: mark.nonce };
+                let path = SpoolPath { path, kept: true };
+                let size_bytes = mark.received_bytes;
+                return Ok(Some(Staging { file, path, hasher, head, size_bytes, limit_bytes, partial: Some(partial) }));
+            }
+            None => {
+                tracing::warn!(path = %path.display(), "Removed a partial file whose bytes are not what they were");
+                remove(&path);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether somebody may still go on with a file of the spool, although nobody works on it now.
+pub(super) fn is_worth_keeping(entry: &fs::DirEntry) -> bool {
+    let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+    entry.file_name().to_string_lossy().starts_with(PREFIX) && age().is_none_or(|age| age < KEPT_FOR)
+}
+
+/// Removes what is kept of a file.
+pub(super) fn forget(spool: &Path, identity: &str) -> io::Result<()> {
+    kept(spool, &stem(identity))?.iter().for_each(|(path, _)| remove(path));
+    Ok(())
+}
+
+/// The partial files of one file; usually none or one.
+fn kept(spool: &Path, stem: &str) -> io::Result<Vec<(PathBuf, Mark)>> {
+    let mut kept = Vec::new();
+    for entry in fs::read_dir(spool)? {
+        let entry = entry?;
+        if let Some(mark) = Mark::read(&entry.file_name().to_string_lossy(), stem) {
+            kept.push((entry.path(), mark));
+        }
+    }
+    Ok(kept)
+}
+
+/// Hashes the bytes that a mark speaks of; what came after it is cut off. None if they are others.
+fn take_up(mut file: File, mark: &Mark) -> io::Result<Option<(File, Sha256, Vec<u8>)>> {
+    let (mut hasher, mut head) = (Sha256::new(), Vec::new());
+    let mut chunk = vec![0; READ_BYTES];
+    let mut left = mark.received_bytes;
+    while left > 0 {
+        let wanted = left.min(READ_BYTES as u64) as usize;
+        let count = file.read(chunk.get_mut(..wanted).unwrap_or_default())?;
+        if count == 0 {
+            return Ok(None);
+        }
+        let bytes = chunk.get(..count).unwrap_or_default();
+        head.extend(bytes.iter().take(HEAD_BYTES.saturating_sub(head.len())));
+        hasher.update(bytes);
+        left -= count as u64;
+    }
+    let digest: [u8; 32] = hasher.clone().finalize().into();
+    if Digest::from(digest) != mark.digest {
+        return Ok(None);
+    }
+    file.set_len(mark.received_bytes)?;
+    file.seek(io::SeekFrom::End(0))?;
+    Ok(Some((file, hasher, head)))
+}
+
+/// What the names of a file's parts begin with: an identity may be long and hold anything.
+fn stem(identity: &str) -> String {
+    let hash: [u8; 32] = Sha256::digest(identity).into();
+    format!("{PREFIX}-{}", Digest::from(hash))
+}
