@@ -18,11 +18,13 @@ use crate::archive::chat;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
 use crate::archive::ingest::Inbox;
+use crate::archive::listing::Lister;
 use crate::archive::names::Namer;
+use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_directory};
-use crate::catalogue::{self, Catalogue, recalls, resources};
+use crate::catalogue::{self, Catalogue, quotes, recalls, resources};
 use crate::clock::Clock;
 use crate::config::DataLayout;
 use crate::domain::app::AppKind;
@@ -108,8 +110,9 @@ pub struct App {
     pub inbox: Inbox,
     /// Turns the inbox into resources.
     pub expander: Expander,
-    /// Downloads, one lane for each app.
+    /// Downloads and opens forwards, two lanes for each app.
     pub lanes: Vec<Lane>,
+    quoters: Vec<Quoter>,
     namers: Vec<Namer>,
     /// Tells lanes and expander that there may be something to do.
     pub wake: Arc<dyn Fn() + Send + Sync>,
@@ -165,15 +168,18 @@ impl App {
             due,
             recorder,
         };
-        let (mut lanes, mut namers) = (Vec::new(), Vec::new());
+        let (mut lanes, mut namers, mut quoters) = (Vec::new(), Vec::new(), Vec::new());
         let slots = Slots::deal(setup.download_concurrency, setup.apps.len());
         for (app, slots) in setup.apps.iter().zip(slots) {
             let client = app_ticket::connect(app.client.clone(), app.kind, &catalogue, metrics.clone())?;
-            let app_id = &app.keys.app_id;
+            let (app_id, kept) = (app.keys.app_id.clone(), (store.clone(), space.clone()));
             namers.push(Namer::new(catalogue.clone(), client.clone(), app_id.clone(), clock.clone()));
-            let kept = (store.clone(), space.clone());
-            let downloader = Downloader::new(client, kept, setup.limits, clock.clone(), metrics.clone());
-            lanes.push(Lane::new(shared.clone(), slots, app_id.clone(), downloader));
+            let lister = Lister::new(client.clone(), catalogue.clone(), clock.clone());
+            quoters.push(Quoter::new(catalogue.clone(), app_id.clone(), lister, clock.clone(), shared.due.clone()));
+            let (clock, metrics) = (clock.clone(), metrics.clone());
+            let downloader = Downloader::new(client, &catalogue, kept, setup.limits, clock, metrics);
+            lanes.push(Lane::downloading(shared.clone(), slots, app_id.clone(), downloader.clone()));
+            lanes.push(Lane::opening(shared.clone(), app_id, downloader));
         }
         let wake = wake(&shared.due, &inbox);
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
@@ -197,6 +203,7 @@ impl App {
             inbox,
             expander,
             lanes,
+            quoters,
             namers,
             wake,
             shared,
@@ -250,6 +257,9 @@ impl App {
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
         for lane in self.lanes {
             crew.add("lane", lane.run(shutdown.clone()));
+        }
+        for quoter in self.quoters {
+            crew.add("quoter", quoter.run(shutdown.clone()));
         }
         let mut writers = self.writers;
         let ended = tokio::select! {
@@ -335,7 +345,9 @@ async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<()> 
     let write = catalogue.write()?;
     catalogue::reasons::write_texts(write, ReasonCode::ALL).await?;
     let unfinished = resources::reclaim_of(write, OWNER).await? + resources::reclaim_expired(write, now).await?;
-    let requeued = resources::requeue_configured(write).await? + chat::requeue_left_over(catalogue).await?;
+    let requeued = resources::requeue_configured(write).await?
+        + quotes::requeue_configured(write).await?
+        + chat::requeue_left_over(catalogue).await?;
     if unfinished + requeued > 0 {
         tracing::info!(unfinished, requeued, "Took up what an earlier process left");
     }

@@ -1,9 +1,10 @@
 //! The worker: claims what is due, downloads it, records how it ended.
 //!
-//! One lane for each app. Half of the downloads in flight are dealt out among the lanes, the other
-//! half goes to whoever has work: an app whose downloads all hang takes nothing from the others but
-//! what they could have borrowed. A resource's row is its job, so a crash loses nothing: what was
-//! running is due again when its lease is over.
+//! Two lanes for each app. One downloads: half of the downloads in flight are dealt out among these
+//! lanes, the other half goes to whoever has work, so that an app whose downloads all hang takes nothing
+//! from the others but what they could have borrowed. The other lane opens forwards and never takes a
+//! download's place. A resource's row is its job, so a crash loses nothing: what was running is due
+//! again when its lease is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::download::Downloader;
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
-use crate::catalogue::resources::{self, Claim, Lease};
+use crate::catalogue::resources::{self, Claim, Ending, Lease, Queue};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::clock::Clock;
 use crate::domain::error::chain;
@@ -30,6 +31,8 @@ const LEASE_CHORE: Duration = Duration::from_secs(45);
 const POLL: Duration = Duration::from_secs(1);
 /// The pause after the catalogue failed, or while the disk is full.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// Forwards of one app that are opened at once: each may hold a listing of many megabytes.
+const FORWARDS_AT_ONCE: usize = 2;
 /// How long downloads in flight may go on after the first signal.
 const FINISH_WITHIN: Duration = Duration::from_secs(10);
 
@@ -70,6 +73,11 @@ impl Slots {
         (0..lanes).map(slots).collect()
     }
 
+    /// So many, for one lane alone.
+    fn only(total: usize) -> Self {
+        Self { own: Arc::new(Semaphore::new(total)), common: Arc::new(Semaphore::new(0)) }
+    }
+
     /// Waits for a free slot and takes every further one that is free as well.
     async fn take_free(&self) -> Option<Vec<OwnedSemaphorePermit>> {
         let first = tokio::select! {
@@ -83,20 +91,27 @@ impl Slots {
     }
 }
 
-/// Downloads for one app.
+/// Works on one queue of one app.
 #[derive(Debug, Clone)]
 pub struct Lane {
     shared: Shared,
     slots: Slots,
     app_id: AppId,
+    queue: Queue,
     downloader: Downloader,
 }
 
 impl Lane {
-    /// A lane for an app.
+    /// A lane that downloads for an app.
     #[must_use]
-    pub fn new(shared: Shared, slots: Slots, app_id: AppId, downloader: Downloader) -> Self {
-        Self { shared, slots, app_id, downloader }
+    pub fn downloading(shared: Shared, slots: Slots, app_id: AppId, downloader: Downloader) -> Self {
+        Self { shared, slots, app_id, queue: Queue::Bytes, downloader }
+    }
+
+    /// A lane that opens an app's forwards.
+    #[must_use]
+    pub fn opening(shared: Shared, app_id: AppId, downloader: Downloader) -> Self {
+        Self { shared, slots: Slots::only(FORWARDS_AT_ONCE), app_id, queue: Queue::Forwards, downloader }
     }
 
     /// Works until `shutdown`, then lets downloads in flight finish for a while. What did not
@@ -181,16 +196,21 @@ impl Lane {
         let now = clock.now();
         let lease = Lease { owner, until: now.after(LEASE) };
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        if !resources::any_due(catalogue.read(), &self.app_id, now).await? {
+        let queue = (&self.app_id, self.queue);
+        if !resources::any_due(catalogue.read(), queue, now).await? {
             return Ok(Vec::new());
         }
-        resources::claim(catalogue.write()?, &self.app_id, lease, now, limit, fastrand::f64()).await
+        resources::claim(catalogue.write()?, queue, lease, now, limit, fastrand::f64()).await
     }
 
     /// One try in a task of its own, so that a fault of ours ends this try and no other.
     async fn try_and_record(self, claim: Claim, slot: OwnedSemaphorePermit) {
         let finished = self.downloader.run_isolated(claim).await;
+        let has_opened = matches!(finished.ending, Ending::Opened);
         self.shared.recorder.record(finished).await;
+        if has_opened {
+            self.shared.due.send_replace(());
+        }
         drop(slot);
     }
 }

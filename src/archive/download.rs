@@ -1,4 +1,5 @@
-//! Download: one try for one resource, from the platform's answer to durable bytes.
+//! Download: one try for one resource, from the platform's answer to durable bytes; for a forward,
+//! to its messages in the catalogue.
 //!
 //! Bytes before row: the blob is published and synced before anything says `stored`. Every way a
 //! try can end is an [`Ending`]; deciding it happens here, recording it in the catalogue.
@@ -7,17 +8,22 @@ use std::time::{Duration, Instant};
 
 use tokio_util::task::AbortOnDropHandle;
 
+use super::listing::{Lister, NotListed};
 use crate::blob::space::{Room, Space};
 use crate::blob::spool::{StageError, Staging};
 use crate::blob::store::Store;
-use crate::catalogue::resources::{Claim, Ending, Finished};
+use crate::catalogue::Catalogue;
+use crate::catalogue::resources::{Claim, Ending, Finished, Wanted};
 use crate::clock::Clock;
 use crate::domain::download::{UNKNOWN_CODE_TRIES, Upstream, Verdict, pause};
+use crate::domain::error::chain;
+use crate::domain::id::MessageId;
 use crate::domain::reason::ReasonCode;
+use crate::domain::source::Target;
 use crate::domain::time::Timestamp;
 use crate::feishu::answer::Refusal;
 use crate::feishu::client::Client;
-use crate::feishu::fetch::Download;
+use crate::feishu::fetch::{Download, comes_in_parts};
 use crate::feishu::file_name::mime_of;
 use crate::metrics::Metrics;
 
@@ -39,6 +45,7 @@ pub struct Limits {
 #[derive(Debug, Clone)]
 pub struct Downloader {
     client: Client,
+    lister: Lister,
     store: Store,
     space: Space,
     limits: Limits,
@@ -49,20 +56,30 @@ pub struct Downloader {
 impl Downloader {
     /// A downloader.
     #[must_use]
-    pub fn new(client: Client, (store, space): (Store, Space), limits: Limits, clock: Clock, metrics: Metrics) -> Self {
-        Self { client, store, space, limits, clock, metrics }
+    pub fn new(
+        client: Client,
+        catalogue: &Catalogue,
+        (store, space): (Store, Space),
+        limits: Limits,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
+        let lister = Lister::new(client.clone(), catalogue.clone(), clock.clone());
+        Self { client, lister, store, space, limits, clock, metrics }
     }
 
     /// Tries a claimed resource once. Never fails: whatever happens is an ending.
     pub async fn run(&self, claim: &Claim) -> Finished {
         let started_at = self.clock.now();
         let stopwatch = Instant::now();
-        let ending = match self.fetch(claim).await {
+        let ending = match self.try_once(claim).await {
             Ok(ending) => ending,
             Err(refusal) => self.judge(claim, refusal),
         };
-        self.metrics.download_duration_seconds.observe(stopwatch.elapsed().as_secs_f64());
-        self.metrics.count_download(ending.result());
+        if !matches!(claim.wanted, Ok(Wanted::Messages { .. })) {
+            self.metrics.download_duration_seconds.observe(stopwatch.elapsed().as_secs_f64());
+            self.metrics.count_download(ending.result());
+        }
         log(claim, &ending);
         Finished { id: claim.id, started_at, ended_at: self.clock.now(), ending }
     }
@@ -83,24 +100,57 @@ impl Downloader {
         }
     }
 
-    async fn fetch(&self, claim: &Claim) -> Result<Ending, Refusal> {
-        let target = match &claim.target {
-            Ok(target) => target,
-            Err(reason) => return Ok(Ending::Ended { reason: *reason, upstream: Upstream::default() }),
-        };
-        let download = self.client.for_tenant(claim.tenant_key.as_ref()).fetch(target).await?;
-        if download.declared_bytes.is_some_and(|bytes| bytes > self.limits.max_resource_bytes) {
-            return Err(too_large(self.limits.max_resource_bytes));
+    async fn try_once(&self, claim: &Claim) -> Result<Ending, Refusal> {
+        match &claim.wanted {
+            Err(reason) => Ok(Ending::Ended { reason: *reason, upstream: Upstream::default() }),
+            Ok(Wanted::Messages { container }) => self.open(claim, container).await,
+            Ok(Wanted::Bytes { target, otherwise: None }) => self.fetch(claim, target).await,
+            Ok(Wanted::Bytes { target, otherwise: Some(otherwise) }) => {
+                match self.fetch(claim, target).await {
+                    // What lies in a forward may still be known under its own message. If it is
+                    // not, the forward's refusal is the one that means something.
+                    Err(refusal) if refusal.verdict == Verdict::End(ReasonCode::NotInMessage) => {
+                        match self.fetch(claim, otherwise).await {
+                            Err(Refusal { verdict: Verdict::End(_), .. }) => Err(refusal),
+                            other => other,
+                        }
+                    }
+                    other => other,
+                }
+            }
         }
-        let Some(mut room) = self.keep_room(download.declared_bytes.unwrap_or(0))? else {
+    }
+
+    async fn open(&self, claim: &Claim, container: &MessageId) -> Result<Ending, Refusal> {
+        match self.lister.open(&claim.app_id, container).await {
+            Ok(()) => Ok(Ending::Opened),
+            Err(NotListed::Refused(refusal)) => Err(refusal),
+            Err(NotListed::Catalogue(error)) => {
+                Err(failed_here(format!("cannot write the messages of the forward: {}", chain(&error))))
+            }
+        }
+    }
+
+    async fn fetch(&self, claim: &Claim, target: &Target) -> Result<Ending, Refusal> {
+        let identity = identity(claim, target);
+        let fetched = self.fetch_known(claim, target, &identity).await;
+        if let Err(Refusal { verdict: Verdict::End(_), .. }) = fetched
+            && comes_in_parts(target)
+            && let Err(error) = self.store.forget(&identity)
+        {
+            tracing::warn!(resource.id = %claim.id, %error, "Cannot clean the spool");
+        }
+        fetched
+    }
+
+    async fn fetch_known(&self, claim: &Claim, target: &Target, identity: &str) -> Result<Ending, Refusal> {
+        let (download, staging) = self.begin(claim, target, identity).await?;
+        let missing = download.declared_bytes.map_or(0, |total| total.saturating_sub(staging.size_bytes()));
+        let Some(mut room) = self.keep_room(missing)? else {
             return Ok(Ending::Released);
         };
         let declared_mime = download.content_type.as_deref().and_then(mime_of);
         let header_name = download.file_name.clone();
-        let staging = self
-            .store
-            .stage(&claim.id.to_string(), self.limits.max_resource_bytes)
-            .map_err(|error| failed_here(format!("cannot write to the spool: {error}")))?;
         let Some(staging) = self.receive(download, staging, &mut room).await? else {
             return Ok(Ending::Released);
         };
@@ -112,7 +162,47 @@ impl Downloader {
             .publish(staged)
             .await
             .map_err(|error| failed_here(format!("cannot write to the store: {error}")))?;
-        Ok(Ending::Stored { digest, size_bytes, mime, file_name: header_name })
+        let asked = match target {
+            Target::MessageResource { message_id, .. } => Some(message_id.clone()),
+            _ => None,
+        };
+        Ok(Ending::Stored { digest, size_bytes, mime, file_name: header_name, asked })
+    }
+
+    /// The answer, and the spool file for it: going on where an earlier try ended, if something is
+    /// kept of it and the platform hands out the rest.
+    async fn begin(&self, claim: &Claim, target: &Target, identity: &str) -> Result<(Download, Staging), Refusal> {
+        let client = self.client.for_tenant(claim.tenant_key.as_ref());
+        if let Some(staging) = self.kept(target, identity).await?
+            && let Some(total) = staging.total_bytes()
+        {
+            if let Some(download) = client.fetch_rest(target, staging.size_bytes(), total).await? {
+                tracing::info!(resource.id = %claim.id, received_bytes = staging.size_bytes(), total_bytes = total,
+                    "Going on with resource {}", claim.id);
+                return Ok((download, staging));
+            }
+            staging.discard();
+        }
+        let download = client.fetch(target).await?;
+        let limit = self.limits.max_resource_bytes;
+        if download.declared_bytes.is_some_and(|bytes| bytes > limit) {
+            return Err(too_large(limit));
+        }
+        let name = claim.id.to_string();
+        let staging = match download.declared_bytes {
+            Some(total) if comes_in_parts(target) => self.store.stage_partial(&name, (identity, total), limit),
+            _ => self.store.stage(&name, limit),
+        };
+        let staging = staging.map_err(|error| failed_here(format!("cannot write to the spool: {error}")))?;
+        Ok((download, staging))
+    }
+
+    async fn kept(&self, target: &Target, identity: &str) -> Result<Option<Staging>, Refusal> {
+        if !comes_in_parts(target) {
+            return Ok(None);
+        }
+        let kept = self.store.resume(identity, self.limits.max_resource_bytes).await;
+        kept.map_err(|error| failed_here(format!("cannot read the spool: {error}")))
     }
 
     /// Receives the whole body; none if the disk has no room for the rest of it.
@@ -175,6 +265,11 @@ impl Downloader {
     }
 }
 
+/// Which file a target is, for whoever goes on with it: the same for every try.
+fn identity(claim: &Claim, target: &Target) -> String {
+    format!("{}\n{target:?}", claim.app_id)
+}
+
 /// How many tries before this one ended for this reason, in a row.
 fn failed_alike(claim: &Claim, reason: ReasonCode) -> u32 {
     claim.failed_alike.filter(|(last, _)| *last == reason).map_or(0, |(_, count)| count)
@@ -210,6 +305,7 @@ fn log(claim: &Claim, ending: &Ending) {
             tracing::warn!(resource.id = %id, app.id = %app_id, %reason, upstream = %upstream,
                 "Resource {id} ended as {}", ending.state());
         }
+        Ending::Opened => tracing::info!(resource.id = %id, app.id = %app_id, "Opened forward {id}"),
         Ending::Released => {}
     }
 }

@@ -3,7 +3,7 @@
 //! It runs in batches, in order of arrival and idempotently; replay is the same expansion run
 //! again. An event that cannot be understood is set aside with the reason and stops no other.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -12,24 +12,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::chat;
 use super::ingest::Inbox;
-use super::names::GOOD_FOR;
 use super::notice::{self, Notice, Use};
+use super::received::{self, Received};
 use crate::catalogue::events::{self, DamagedEvent, Outcome, WaitingEvent};
-use crate::catalogue::messages::{self, NewMessage, NewSender};
-use crate::catalogue::resources::{self, NewResource};
 use crate::catalogue::{Catalogue, CatalogueError, Transaction};
 use crate::domain::error::chain;
-use crate::domain::id::{AppId, EventRowId, OpenId};
-use crate::domain::message::Message;
-use crate::domain::time::Timestamp;
-use crate::feishu::content::{self, Content};
+use crate::domain::id::EventRowId;
 use crate::feishu::event::{self, Event};
 use crate::metrics::Metrics;
 
 /// Events in one transaction: larger batches gain little and hold up answers.
 const BATCH: u32 = 256;
-/// Senders in one statement: five bound values each, well below SQLite's limit.
-const SENDERS_IN_ONE_STATEMENT: usize = 1000;
 /// How long a batch waits while deliveries are being answered, and how often it looks.
 const GIVE_WAY_FOR: Duration = Duration::from_millis(100);
 const GIVE_WAY_STEP: Duration = Duration::from_millis(2);
@@ -64,14 +57,6 @@ enum Meaning {
     Notice(Box<Notice>),
 }
 
-/// A message that an event told, with its content read.
-struct Received {
-    event: EventRowId,
-    received_at: Timestamp,
-    message: Message,
-    content: Content,
-}
-
 impl Reading {
     fn received(&self) -> Option<&Received> {
         match &self.result {
@@ -95,18 +80,6 @@ impl Reading {
             Ok(_) if used => None,
             Ok(Meaning::Message(_)) => Some(Outcome::Duplicate),
             Ok(Meaning::Notice(_)) => Some(Outcome::Ignored),
-        }
-    }
-}
-
-impl Received {
-    fn row(&self) -> NewMessage<'_> {
-        NewMessage {
-            event: self.event,
-            message: &self.message,
-            text: self.content.text.as_deref(),
-            problem: self.content.problem,
-            seen_at: self.received_at,
         }
     }
 }
@@ -233,9 +206,7 @@ fn read(waiting: &WaitingEvent) -> Reading {
 fn understand(waiting: &WaitingEvent) -> Result<Meaning, String> {
     match event::read(&waiting.app_id, &waiting.payload).map_err(|unreadable| unreadable.to_string())? {
         Event::MessageReceived(message) => {
-            let content = content::read(&message.message_type, &message.content);
-            let (event, received_at) = (waiting.id, waiting.received_at);
-            Ok(Meaning::Message(Box::new(Received { event, received_at, message, content })))
+            Ok(Meaning::Message(Box::new(Received::from_event(waiting.id, waiting.received_at, message))))
         }
         event => {
             let (app_id, received_at) = (waiting.app_id.clone(), waiting.received_at);
@@ -247,10 +218,7 @@ fn understand(waiting: &WaitingEvent) -> Result<Meaning, String> {
 /// Writes what a batch says. Returns what became of each event, in the same order.
 async fn write_readings(transaction: &mut Transaction, readings: &[Reading]) -> Result<Vec<Settled>, CatalogueError> {
     let received: Vec<&Received> = readings.iter().filter_map(Reading::received).collect();
-    let mut ours = write_messages(transaction, &received).await?;
-    let owning: Vec<&Received> = received.into_iter().filter(|received| ours.contains(&received.event)).collect();
-    write_senders(transaction, &owning).await?;
-    write_resources(transaction, &owning).await?;
+    let mut ours = received::write(transaction, &received).await?;
     for (event, notice) in readings.iter().filter_map(Reading::notice) {
         if notice::apply(transaction, notice).await? == Use::Used {
             ours.insert(event);
@@ -259,55 +227,4 @@ async fn write_readings(transaction: &mut Transaction, readings: &[Reading]) -> 
     let settled: Vec<Settled> = readings.iter().map(|reading| (reading.event, reading.outcome(&ours))).collect();
     events::settle(transaction, &settled).await?;
     Ok(settled)
-}
-
-/// Records messages; returns the events that own theirs: the message is new, or was told by this
-/// very event before (a replay), whose text and problem are then read anew.
-async fn write_messages(
-    transaction: &mut Transaction,
-    received: &[&Received],
-) -> Result<HashSet<EventRowId>, CatalogueError> {
-    let rows: Vec<_> = received.iter().map(|received| received.row()).collect();
-    let mut ours = messages::insert(transaction, &rows).await?;
-    for row in &rows {
-        if !ours.contains(&row.event) && messages::reread(transaction, row).await? {
-            ours.insert(row.event);
-        }
-    }
-    Ok(ours)
-}
-
-async fn write_senders(transaction: &mut Transaction, owning: &[&Received]) -> Result<(), CatalogueError> {
-    let mut senders: BTreeMap<(&AppId, &OpenId), NewSender<'_>> = BTreeMap::new();
-    for Received { message, received_at, .. } in owning {
-        let (app_id, chat_id) = (&message.app_id, &message.chat_id);
-        if let Some(open_id) = &message.sender.open_id {
-            let sender = NewSender { app_id, open_id, chat_id, named: None };
-            senders.entry((app_id, open_id)).or_insert(sender);
-        }
-        for (open_id, name) in &message.names {
-            let named = Some((name.as_str(), received_at.after(GOOD_FOR)));
-            senders.insert((app_id, open_id), NewSender { app_id, open_id, chat_id, named });
-        }
-    }
-    let senders: Vec<_> = senders.into_values().collect();
-    for some in senders.chunks(SENDERS_IN_ONE_STATEMENT) {
-        messages::note_senders(transaction, some).await?;
-    }
-    Ok(())
-}
-
-async fn write_resources(transaction: &mut Transaction, owning: &[&Received]) -> Result<(), CatalogueError> {
-    let rows: Vec<_> = owning
-        .iter()
-        .flat_map(|received| {
-            received.content.resources.iter().map(|found| NewResource {
-                app_id: &received.message.app_id,
-                message_id: &received.message.message_id,
-                found,
-                seen_at: received.received_at,
-            })
-        })
-        .collect();
-    resources::insert(transaction, &rows).await
 }

@@ -12,8 +12,8 @@ use crate::domain::time::Timestamp;
 /// A message that is about to be recorded.
 #[derive(Debug)]
 pub struct NewMessage<'a> {
-    /// The delivery that told it.
-    pub event: EventRowId,
+    /// The delivery that told it; none if it was found in a forward or asked for.
+    pub event: Option<EventRowId>,
     /// The message itself.
     pub message: &'a Message,
     /// Its text, as a person would search it.
@@ -25,8 +25,8 @@ pub struct NewMessage<'a> {
 }
 
 /// Records messages and returns the deliveries whose message is new; a message that is known
-/// already stays as it is, unless it is known by hearsay only (from a ticket), without a delivery of
-/// its own: then it is completed, and counts as new.
+/// already stays as it is, unless it is known by hearsay only (from a ticket, a forward, a quote),
+/// without a delivery of its own: then it is completed, and counts as new.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -56,7 +56,7 @@ pub async fn insert(
             .push_bind(message.message_type.as_str())
             .push_bind(new.text)
             .push_bind(new.problem.map(Problem::as_str))
-            .push_bind(new.event.0)
+            .push_bind(new.event.map(|event| event.0))
             .push_bind(message.sent_at.map(Timestamp::unix_ms))
             .push_bind(new.seen_at.unix_ms());
     });
@@ -67,11 +67,13 @@ pub async fn insert(
              sender_open_id = excluded.sender_open_id, sender_type = excluded.sender_type,
              message_type = excluded.message_type, text = excluded.text, problem = excluded.problem,
              event_row_id = excluded.event_row_id, sent_at = excluded.sent_at
-         WHERE messages.event_row_id IS NULL
+         WHERE messages.event_row_id IS NULL AND excluded.event_row_id IS NOT NULL
          RETURNING event_row_id",
     );
     let rows = insert.build().persistent(false).fetch_all(transaction.connection()).await?;
-    rows.iter().map(|row| Ok(EventRowId(row.try_get("event_row_id")?))).collect()
+    let told = rows.iter().map(|row| row.try_get::<Option<i64>, _>("event_row_id"));
+    let told = told.filter_map(|event| event.transpose().map(|event| event.map(EventRowId)));
+    Ok(told.collect::<Result<_, _>>()?)
 }
 
 /// Replaces what was read from a message's content, if it was this delivery that told it. Returns
@@ -89,7 +91,7 @@ pub async fn reread(transaction: &mut Transaction, new: &NewMessage<'_>) -> Resu
     .bind(new.message.message_type.as_str())
     .bind(new.message.app_id.as_str())
     .bind(new.message.message_id.as_str())
-    .bind(new.event.0)
+    .bind(new.event.map(|event| event.0))
     .execute(transaction.connection())
     .await?;
     Ok(done.rows_affected() > 0)

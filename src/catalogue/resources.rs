@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
-use super::{CatalogueError, Transaction, tickets};
+use super::{CatalogueError, Transaction, forwards, tickets};
 use crate::domain::digest::Digest;
 use crate::domain::download::{State, Upstream};
 use crate::domain::error::chain;
@@ -34,25 +34,30 @@ pub struct NewResource<'a> {
     pub message_id: &'a MessageId,
     /// What the message says of it.
     pub found: &'a Found,
+    /// The forward that is asked in place of the message, if the message lies in one.
+    pub container: Option<&'a MessageId>,
     /// When it was first seen.
     pub seen_at: Timestamp,
 }
 
-/// Records resources of messages; one that is known already is only tied to its message.
+/// Records resources of messages; one that is known already is only tied to its message. If it was
+/// refused because its message does not have it, and lies in a forward as we learn now, it is due again.
 ///
 /// # Errors
 /// If SQLite fails.
 pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]) -> Result<(), CatalogueError> {
     for some in resources.chunks(INSERT_ROWS) {
         let mut insert = QueryBuilder::<Sqlite>::new(
-            "WITH found (app_id, message_id, type, key, role, file_name, state, reason_code, seen_at) AS (",
+            "WITH found (app_id, message_id, container, type, key, role, file_name, state, reason_code, seen_at) AS (",
         );
         insert.push_values(some, |mut row, new| {
-            let unusable = path_segment(new.message_id.as_str()).is_none().then_some(ReasonCode::KeyUnusable);
+            let asked = new.container.unwrap_or(new.message_id);
+            let unusable = path_segment(asked.as_str()).is_none().then_some(ReasonCode::KeyUnusable);
             let hopeless = new.found.hopeless().or(unusable);
             let state = hopeless.map_or(State::Pending, ReasonCode::state);
             row.push_bind(new.app_id.as_str())
                 .push_bind(new.message_id.as_str())
+                .push_bind(new.container.map(MessageId::as_str))
                 .push_bind(new.found.kind.map_or("", ResourceType::as_str))
                 .push_bind(new.found.key.as_str())
                 .push_bind(new.found.role.as_str())
@@ -62,10 +67,10 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
                 .push_bind(new.seen_at.unix_ms());
         });
         insert.push(
-            ") INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, message_row_id, chat_id,
-                 file_name, state, reason_code, listed_at, seen_at)
+            ") INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, message_row_id,
+                 download_message_id, chat_id, file_name, state, reason_code, listed_at, seen_at)
              SELECT found.app_id, m.tenant_key, 'message', found.message_id, found.type, found.key, found.role,
-                 m.message_row_id, m.chat_id, found.file_name, found.state, found.reason_code,
+                 m.message_row_id, found.container, m.chat_id, found.file_name, found.state, found.reason_code,
                  COALESCE(m.sent_at, found.seen_at), found.seen_at
              FROM found
              JOIN messages AS m ON m.app_id = found.app_id AND m.message_id = found.message_id
@@ -76,7 +81,16 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
                  message_row_id = excluded.message_row_id,
                  chat_id = excluded.chat_id,
                  listed_at = excluded.listed_at,
-                 file_name = COALESCE(excluded.file_name, file_name)",
+                 file_name = COALESCE(excluded.file_name, file_name),
+                 download_message_id = iif(
+                     resources.state = 'stored', download_message_id,
+                     COALESCE(download_message_id, excluded.download_message_id)
+                 ),
+                 state = iif(
+                     resources.reason_code = 'not_in_message' AND resources.state = 'impossible'
+                         AND download_message_id IS NULL AND excluded.download_message_id IS NOT NULL,
+                     'pending', resources.state
+                 )",
         );
         insert.build().persistent(false).execute(transaction.connection()).await?;
     }
@@ -198,7 +212,7 @@ pub struct Claim {
     /// The tenant in whose name it is asked for, if the archive knows it.
     pub tenant_key: Option<TenantKey>,
     /// What to ask for; or why there is no use in asking.
-    pub target: Result<Target, ReasonCode>,
+    pub wanted: Result<Wanted, ReasonCode>,
     /// The name its message gives it.
     pub file_name: Option<String>,
     /// Failures in a row before this try.
@@ -211,10 +225,45 @@ pub struct Claim {
     pub failing_since: Option<Timestamp>,
 }
 
+/// What a claimed row wants from the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Bytes.
+    Bytes {
+        /// Where they are.
+        target: Target,
+        /// Where they may be as well: what lies in a forward is asked from the forward first.
+        otherwise: Option<Target>,
+    },
+    /// The messages inside a forward.
+    Messages {
+        /// The forward.
+        container: MessageId,
+    },
+}
+
+/// The two queues in the table; neither waits behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// Resources whose bytes are to be downloaded.
+    Bytes,
+    /// Forwards that are to be opened.
+    Forwards,
+}
+
+/// What is asked from the same forward under the same type and key is fetched once: of such rows
+/// only the first that is not finished is claimed.
+const IS_FIRST_OF_ITS_TWINS: &str = "(r.download_message_id IS NULL OR NOT EXISTS (
+         SELECT 1 FROM resources AS twin
+         WHERE twin.app_id = r.app_id AND twin.download_message_id = r.download_message_id
+             AND twin.type = r.type AND twin.key = r.key AND twin.state IN ('pending', 'running')
+             AND twin.resource_row_id < r.resource_row_id
+     ))";
+
 const CLAIMED_COLUMNS: &str = "RETURNING resource_row_id, app_id, tenant_key, source, owner, download_message_id, type, key, role, \
      index_asked, file_name, failures, failures_alike, reason_code, rate_waits, failing_since";
 
-/// Claims what is due for an app: new messages before old ones, and what failed before after both,
+/// Claims what is due for an app in one queue: new messages before old ones, and what failed before after both,
 /// but for a share of a quarter, so that a steady stream of new messages does not starve it.
 /// `chance` is a number from 0 to 1.
 ///
@@ -222,7 +271,7 @@ const CLAIMED_COLUMNS: &str = "RETURNING resource_row_id, app_id, tenant_key, so
 /// If SQLite fails.
 pub async fn claim(
     write: &SqlitePool,
-    app_id: &AppId,
+    (app_id, queue): (&AppId, Queue),
     lease: Lease<'_>,
     now: Timestamp,
     limit: u32,
@@ -235,15 +284,17 @@ pub async fn claim(
          WHERE resource_row_id IN (
              SELECT resource_row_id FROM (
                  SELECT * FROM (
-                     SELECT resource_row_id, 1 AS turn FROM resources
-                     WHERE state = 'pending' AND next_attempt_at IS NULL AND app_id = ?3
+                     SELECT resource_row_id, 1 AS turn FROM resources AS r
+                     WHERE state = 'pending' AND next_attempt_at IS NULL AND app_id = ?3 AND (role = 'forward') = ?7
+                         AND {IS_FIRST_OF_ITS_TWINS}
                      ORDER BY listed_at DESC
                      LIMIT ?5
                  )
                  UNION ALL
                  SELECT resource_row_id, CASE WHEN place <= ?6 THEN 0 ELSE 2 END AS turn FROM (
-                     SELECT resource_row_id, ROW_NUMBER() OVER (ORDER BY next_attempt_at) AS place FROM resources
-                     WHERE state = 'pending' AND next_attempt_at IS NOT NULL AND app_id = ?3 AND next_attempt_at <= ?4
+                     SELECT resource_row_id, ROW_NUMBER() OVER (ORDER BY next_attempt_at) AS place FROM resources AS r
+                     WHERE state = 'pending' AND next_attempt_at IS NOT NULL AND app_id = ?3 AND (role = 'forward') = ?7
+                         AND next_attempt_at <= ?4 AND {IS_FIRST_OF_ITS_TWINS}
                      ORDER BY next_attempt_at
                      LIMIT ?5
                  )
@@ -260,6 +311,7 @@ pub async fn claim(
         .bind(now.unix_ms())
         .bind(limit)
         .bind(again)
+        .bind(queue == Queue::Forwards)
         .fetch_all(write)
         .await?;
     let mut claims = Vec::with_capacity(rows.len());
@@ -362,7 +414,7 @@ fn read_claim(row: &SqliteRow) -> Result<Claim, CatalogueError> {
         id: ResourceId(id),
         app_id: app_id.parse().map_err(|error| bad("app_id", format!("{error}")))?,
         tenant_key: tenant_key.and_then(|tenant_key| tenant_key.parse().ok()),
-        target: read_target(row, id)?,
+        wanted: read_wanted(row, id)?,
         file_name: row.try_get("file_name")?,
         failures: row.try_get("failures")?,
         failed_alike: reason.map(|reason| (reason, alike)),
@@ -371,7 +423,7 @@ fn read_claim(row: &SqliteRow) -> Result<Claim, CatalogueError> {
     })
 }
 
-fn read_target(row: &SqliteRow, id: i64) -> Result<Result<Target, ReasonCode>, CatalogueError> {
+fn read_wanted(row: &SqliteRow, id: i64) -> Result<Result<Wanted, ReasonCode>, CatalogueError> {
     let bad = |column, message: String| CatalogueError::BadValue { table: "resources", column, row: id, message };
     let source: String = row.try_get("source")?;
     let key_text: String = row.try_get("key")?;
@@ -388,14 +440,18 @@ fn read_target(row: &SqliteRow, id: i64) -> Result<Result<Target, ReasonCode>, C
             read_ticket_image(&key_text, index_asked).ok_or_else(|| bad("key", "not ticket/message/index".into()))?
         }
     };
-    Ok(if target.is_sendable() { Ok(target) } else { Err(ReasonCode::KeyUnusable) })
+    Ok(sendable(target).map(|target| Wanted::Bytes { target, otherwise: None }))
+}
+
+fn sendable(target: Target) -> Result<Target, ReasonCode> {
+    if target.is_sendable() { Ok(target) } else { Err(ReasonCode::KeyUnusable) }
 }
 
 fn read_message_resource(
     row: &SqliteRow,
     id: i64,
     key: ResourceKey,
-) -> Result<Result<Target, ReasonCode>, CatalogueError> {
+) -> Result<Result<Wanted, ReasonCode>, CatalogueError> {
     let bad = |column, message: String| CatalogueError::BadValue { table: "resources", column, row: id, message };
     let (owner, role, kind): (String, String, String) =
         (row.try_get("owner")?, row.try_get("role")?, row.try_get("type")?);
@@ -403,13 +459,21 @@ fn read_message_resource(
     if let Some(hopeless) = (Found { role, kind: None, key: key.clone(), file_name: None }).hopeless() {
         return Ok(Err(hopeless));
     }
+    let message_id = |column, text: String| text.parse::<MessageId>().map_err(|error| bad(column, format!("{error}")));
+    let owner = message_id("owner", owner)?;
+    if role == Role::Forward {
+        return Ok(Ok(Wanted::Messages { container: owner }));
+    }
     let container: Option<String> = row.try_get("download_message_id")?;
-    let target = Target::MessageResource {
-        message_id: container.unwrap_or(owner).parse().map_err(|error| bad("owner", format!("{error}")))?,
-        key,
-        kind: kind.parse().map_err(|error| bad("type", format!("{error}")))?,
-    };
-    Ok(if target.is_sendable() { Ok(target) } else { Err(ReasonCode::KeyUnusable) })
+    let container = container.map(|container| message_id("download_message_id", container)).transpose()?;
+    let kind = kind.parse().map_err(|error| bad("type", format!("{error}")))?;
+    let asked_from = |message_id| sendable(Target::MessageResource { message_id, key: key.clone(), kind });
+    Ok(match container.filter(|container| *container != owner) {
+        Some(container) => {
+            asked_from(container).map(|target| Wanted::Bytes { target, otherwise: asked_from(owner).ok() })
+        }
+        None => asked_from(owner).map(|target| Wanted::Bytes { target, otherwise: None }),
+    })
 }
 
 /// Takes a ticket image's key apart; its position is asked for only where there are several.
@@ -446,7 +510,11 @@ pub enum Ending {
         mime: String,
         /// The name to show, if the message gave none.
         file_name: Option<String>,
+        /// The message that handed them out, if it was one.
+        asked: Option<MessageId>,
     },
+    /// A forward's messages are listed: its row goes.
+    Opened,
     /// A failure that will be tried again.
     Failed {
         /// Why.
@@ -475,11 +543,11 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// The state that the resource is in now.
+    /// The state that the resource is in now. An opened forward has done what it was for.
     #[must_use]
     pub fn state(&self) -> State {
         match self {
-            Self::Stored { .. } => State::Stored,
+            Self::Stored { .. } | Self::Opened => State::Stored,
             Self::Failed { .. } | Self::RateLimited { .. } | Self::Released => State::Pending,
             Self::Ended { reason, .. } => reason.state(),
         }
@@ -496,7 +564,7 @@ impl Ending {
 
     fn reason(&self) -> Option<ReasonCode> {
         match self {
-            Self::Stored { .. } | Self::Released => None,
+            Self::Stored { .. } | Self::Opened | Self::Released => None,
             Self::RateLimited { .. } => Some(ReasonCode::RateLimited),
             Self::Failed { reason, .. } | Self::Ended { reason, .. } => Some(*reason),
         }
@@ -504,7 +572,7 @@ impl Ending {
 
     fn upstream(&self) -> Option<&Upstream> {
         match self {
-            Self::Stored { .. } | Self::Released => None,
+            Self::Stored { .. } | Self::Opened | Self::Released => None,
             Self::Failed { upstream, .. } | Self::RateLimited { upstream, .. } | Self::Ended { upstream, .. } => {
                 Some(upstream)
             }
@@ -514,7 +582,7 @@ impl Ending {
     fn next_attempt_at(&self) -> Option<Timestamp> {
         match self {
             Self::Failed { next_attempt_at, .. } | Self::RateLimited { next_attempt_at, .. } => Some(*next_attempt_at),
-            Self::Stored { .. } | Self::Ended { .. } | Self::Released => None,
+            Self::Stored { .. } | Self::Opened | Self::Ended { .. } | Self::Released => None,
         }
     }
 }
@@ -524,16 +592,26 @@ impl Ending {
 /// # Errors
 /// If SQLite fails.
 pub async fn record(transaction: &mut Transaction, owner: &str, finished: &[Finished]) -> Result<(), CatalogueError> {
-    let (released, ended): (Vec<_>, Vec<_>) =
-        finished.iter().partition(|finished| matches!(finished.ending, Ending::Released));
+    let (mut released, mut opened, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+    for finished in finished {
+        match finished.ending {
+            Ending::Released => released.push(finished),
+            Ending::Opened => opened.push(finished.id),
+            _ => ended.push(finished),
+        }
+    }
     release(transaction, owner, &released).await?;
+    forwards::remove_opened(transaction, owner, &opened).await?;
     if ended.is_empty() {
         return Ok(());
     }
     let ours = update_ended(transaction, owner, &ended).await?;
     let ended: Vec<&Finished> = ended.into_iter().filter(|finished| ours.contains(&finished.id)).collect();
     insert_blobs(transaction, &ended).await?;
-    insert_tries(transaction, &ended).await
+    insert_tries(transaction, &ended).await?;
+    let is_stored = |finished: &&&Finished| matches!(finished.ending, Ending::Stored { .. });
+    let stored: Vec<ResourceId> = ended.iter().filter(is_stored).map(|finished| finished.id).collect();
+    forwards::link_twins_of(transaction, &stored).await
 }
 
 async fn release(transaction: &mut Transaction, owner: &str, released: &[&Finished]) -> Result<(), CatalogueError> {
@@ -585,7 +663,7 @@ async fn update_ended(
 ) -> Result<HashSet<ResourceId>, CatalogueError> {
     let mut update = QueryBuilder::<Sqlite>::new(
         "WITH ended (id, state, reason_code, http_status, code, msg, log_id, next_attempt_at, ended_at,
-             sha256, size_bytes, mime, file_name) AS (",
+             sha256, size_bytes, mime, file_name, asked) AS (",
     );
     update.push_values(ended, |mut row, finished| {
         let upstream = finished.ending.upstream();
@@ -598,14 +676,15 @@ async fn update_ended(
             .push_bind(upstream.and_then(|upstream| upstream.log_id.as_deref()))
             .push_bind(finished.ending.next_attempt_at().map(Timestamp::unix_ms))
             .push_bind(finished.ended_at.unix_ms());
-        let (mut digest, mut size, mut kind, mut name) = (None, None, None, None);
-        if let Ending::Stored { digest: sha256, size_bytes, mime, file_name } = &finished.ending {
+        let (mut digest, mut size, mut kind, mut name, mut message) = (None, None, None, None, None);
+        if let Ending::Stored { digest: sha256, size_bytes, mime, file_name, asked } = &finished.ending {
             digest = Some(sha256.to_string());
             size = Some(i64::try_from(*size_bytes).unwrap_or(i64::MAX));
             kind = Some(mime.as_str());
             name = file_name.as_deref();
+            message = asked.as_ref().map(MessageId::as_str);
         }
-        row.push_bind(digest).push_bind(size).push_bind(kind).push_bind(name);
+        row.push_bind(digest).push_bind(size).push_bind(kind).push_bind(name).push_bind(message);
     });
     update.push(
         "), told AS (
@@ -645,6 +724,7 @@ async fn update_ended(
              size_bytes = COALESCE(told.size_bytes, resources.size_bytes),
              mime = COALESCE(told.mime, resources.mime),
              file_name = COALESCE(resources.file_name, told.file_name),
+             download_message_id = iif(told.asked = resources.owner, NULL, COALESCE(told.asked, download_message_id)),
              stored_at = CASE WHEN told.state = 'stored' THEN told.ended_at ELSE stored_at END
          FROM told
          WHERE resources.resource_row_id = told.id AND resources.state = 'running' AND resources.lease_owner = ",
@@ -755,18 +835,25 @@ pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueErro
     Ok(update.build().execute(write).await?.rows_affected())
 }
 
-/// Whether anything is due for an app now: a look that does not take the write lock.
+/// Whether anything is due for an app in one queue now: a look that does not take the write lock.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn any_due(read: &SqlitePool, app_id: &AppId, now: Timestamp) -> Result<bool, CatalogueError> {
+pub async fn any_due(
+    read: &SqlitePool,
+    (app_id, queue): (&AppId, Queue),
+    now: Timestamp,
+) -> Result<bool, CatalogueError> {
     let due = sqlx::query_scalar(
         "SELECT EXISTS (
-             SELECT 1 FROM resources WHERE state = 'pending' AND next_attempt_at IS NULL AND app_id = ?1
+             SELECT 1 FROM resources
+             WHERE state = 'pending' AND next_attempt_at IS NULL AND app_id = ?1 AND (role = 'forward') = ?3
          ) OR EXISTS (
              SELECT 1 FROM resources
-             WHERE state = 'pending' AND next_attempt_at IS NOT NULL AND app_id = ?1 AND next_attempt_at <= ?2
+             WHERE state = 'pending' AND next_attempt_at IS NOT NULL AND app_id = ?1 AND (role = 'forward') = ?3
+                 AND next_attempt_at <= ?2
          )",
     );
-    Ok(due.bind(app_id.as_str()).bind(now.unix_ms()).fetch_one(read).await?)
+    let due = due.bind(app_id.as_str()).bind(now.unix_ms()).bind(queue == Queue::Forwards);
+    Ok(due.fetch_one(read).await?)
 }

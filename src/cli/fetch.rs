@@ -313,6 +313,7 @@ async fn open(fetching: &Fetching, app: &PlatformAccess) -> anyhow::Result<(Fetc
     let owner = format!("fetch-{}-{:08x}", process::id(), fastrand::u32(..));
     let space = Space::new(&[&settings.data.directory, &settings.data.store], settings.min_free_bytes);
     let kept = (store, space);
-    let downloader = Downloader::new(client.clone(), kept, serve::limits(settings), clock.clone(), metrics);
+    let limits = serve::limits(settings);
+    let downloader = Downloader::new(client.clone(), &catalogue, kept, limits, clock.clone(), metrics);
     Ok((Fetcher { catalogue, downloader, app_id: app.app_id.clone(), clock, owner }, client))
 }

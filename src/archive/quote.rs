@@ -1,0 +1,131 @@
+//! Quote: a message that somebody answered, and that nobody told us of, is asked for once.
+//!
+//! It runs beside everything else, one message at a time. What cannot be had is no failure of any
+//! resource: it is kept in the catalogue, with the reason, and logged.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::listing::{Lister, NotListed};
+use crate::catalogue::quotes::{self, Outcome, Unseen};
+use crate::catalogue::{Catalogue, CatalogueError};
+use crate::clock::Clock;
+use crate::domain::download::{UNKNOWN_CODE_TRIES, Verdict, pause};
+use crate::domain::error::chain;
+use crate::domain::id::AppId;
+use crate::domain::reason::ReasonCode;
+use crate::feishu::answer::Refusal;
+
+/// How often a quoted message is asked for while the platform has trouble: with the pauses in
+/// between this is about half an hour. Nobody waits for it as for a resource.
+const TRIES: u32 = 12;
+/// The fallback where no notification came, and for what waits for its next try.
+const POLL: Duration = Duration::from_secs(1);
+/// The pause after the catalogue failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// Asks for quoted messages of one app.
+#[derive(Debug, Clone)]
+pub struct Quoter {
+    catalogue: Catalogue,
+    app_id: AppId,
+    lister: Lister,
+    clock: Clock,
+    /// Told when resources may have become due; also when there may be something quoted.
+    due: watch::Sender<()>,
+}
+
+impl Quoter {
+    /// A quoter that tells `due` when it has found resources.
+    #[must_use]
+    pub fn new(catalogue: Catalogue, app_id: AppId, lister: Lister, clock: Clock, due: watch::Sender<()>) -> Self {
+        Self { catalogue, app_id, lister, clock, due }
+    }
+
+    /// Asks until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut due = self.due.subscribe();
+        while !shutdown.is_cancelled() {
+            due.borrow_and_update();
+            let stepped = tokio::select! {
+                stepped = self.step() => stepped,
+                () = shutdown.cancelled() => return,
+            };
+            let pause = match stepped {
+                Ok(true) => continue,
+                Ok(false) => POLL,
+                Err(error) => {
+                    tracing::error!(app.id = %self.app_id, error = %chain(&error), "Cannot look for quoted messages");
+                    AFTER_FAILURE
+                }
+            };
+            tokio::select! {
+                _ = due.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    /// Asks for one quoted message, if any is due; returns whether one was.
+    ///
+    /// # Errors
+    /// If the catalogue fails.
+    pub async fn step(&self) -> Result<bool, CatalogueError> {
+        let (read, write) = (self.catalogue.read(), self.catalogue.write()?);
+        let Some(unseen) = quotes::next(read, write, &self.app_id, self.clock.now()).await? else { return Ok(false) };
+        let outcome = match self.lister.archive(&self.app_id, &unseen.message_id, &unseen.surroundings).await {
+            Ok(()) => Outcome::Found,
+            Err(NotListed::Refused(refusal)) => self.judge(&unseen, refusal),
+            Err(NotListed::Catalogue(error)) => return Err(error),
+        };
+        self.log(&unseen, &outcome);
+        quotes::settle(write, &self.app_id, &unseen.message_id, &outcome).await?;
+        if outcome == Outcome::Found {
+            self.due.send_replace(());
+        }
+        Ok(true)
+    }
+
+    fn judge(&self, unseen: &Unseen, refusal: Refusal) -> Outcome {
+        let Refusal { verdict, upstream } = refusal;
+        let tries = unseen.attempts + 1;
+        let later = |reason, wait, upstream| {
+            let next_attempt_at = self.clock.now().after(wait);
+            Outcome::Later { reason, upstream, next_attempt_at }
+        };
+        match verdict {
+            Verdict::RateLimited { wait } => {
+                let reason = ReasonCode::RateLimited;
+                later(reason, wait.unwrap_or_else(|| pause(reason, tries, fastrand::f64())), upstream)
+            }
+            Verdict::Retry(reason) if tries < TRIES => later(reason, pause(reason, tries, fastrand::f64()), upstream),
+            Verdict::RetryFewTimes(reason) if tries < UNKNOWN_CODE_TRIES => {
+                later(reason, pause(reason, tries, fastrand::f64()), upstream)
+            }
+            // It comes within the hour, by itself.
+            Verdict::End(reason @ ReasonCode::AppTicketMissing) => {
+                later(reason, pause(reason, tries, fastrand::f64()), upstream)
+            }
+            Verdict::Retry(_) => Outcome::Failed { reason: ReasonCode::AttemptsExhausted, upstream },
+            Verdict::RetryFewTimes(reason) | Verdict::End(reason) => Outcome::Failed { reason, upstream },
+        }
+    }
+
+    fn log(&self, unseen: &Unseen, outcome: &Outcome) {
+        let (id, app_id) = (&unseen.message_id, &self.app_id);
+        match outcome {
+            Outcome::Found => tracing::info!(message.id = %id, app.id = %app_id, "Archived quoted message {id}"),
+            Outcome::Later { reason, upstream, .. } => {
+                tracing::info!(message.id = %id, app.id = %app_id, %reason, upstream = %upstream,
+                    "Quoted message {id} will be asked for again");
+            }
+            Outcome::Failed { reason, upstream } => {
+                tracing::warn!(message.id = %id, app.id = %app_id, %reason, upstream = %upstream,
+                    "Quoted message {id} cannot be had");
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Quoted messages: what somebody answered without it ever having been told to us.
+
+use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
+
+use super::forwards::Surroundings;
+use super::{CatalogueError, Transaction};
+use crate::domain::download::Upstream;
+use crate::domain::id::{AppId, MessageId};
+use crate::domain::reason::ReasonCode;
+use crate::domain::time::Timestamp;
+
+/// A message that quotes another.
+#[derive(Debug)]
+pub struct Quote<'a> {
+    /// The app that was told.
+    pub app_id: &'a AppId,
+    /// The message that is quoted.
+    pub quoted: &'a str,
+    /// The message that quotes it; it is in the catalogue.
+    pub by: &'a MessageId,
+    /// When it was seen.
+    pub seen_at: Timestamp,
+}
+
+/// Remembers the quoted messages that are not in the catalogue, each once.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn insert_unseen(transaction: &mut Transaction, quotes: &[Quote<'_>]) -> Result<(), CatalogueError> {
+    if quotes.is_empty() {
+        return Ok(());
+    }
+    let mut insert = QueryBuilder::<Sqlite>::new("WITH quote (app_id, message_id, quoted_by, seen_at) AS (");
+    insert.push_values(quotes, |mut row, quote| {
+        row.push_bind(quote.app_id.as_str())
+            .push_bind(quote.quoted)
+            .push_bind(quote.by.as_str())
+            .push_bind(quote.seen_at.unix_ms());
+    });
+    insert.push(
+        ") INSERT INTO quoted_messages (app_id, message_id, quoted_by, state, next_attempt_at)
+         SELECT quote.app_id, quote.message_id, quote.quoted_by, 'pending', quote.seen_at
+         FROM quote
+         WHERE NOT EXISTS (
+             SELECT 1 FROM messages AS m WHERE m.app_id = quote.app_id AND m.message_id = quote.message_id
+         )
+         ON CONFLICT (app_id, message_id) DO NOTHING",
+    );
+    insert.build().persistent(false).execute(transaction.connection()).await?;
+    Ok(())
+}
+
+/// A quoted message that is to be asked for.
+#[derive(Debug, Clone)]
+pub struct Unseen {
+    /// The message.
+    pub message_id: MessageId,
+    /// Where it was quoted.
+    pub surroundings: Surroundings,
+    /// How often it was asked for.
+    pub attempts: u32,
+}
+
+/// The next quoted message of an app that is to be asked for at `now`. Those that came by
+/// themselves meanwhile are settled on the way.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn next(
+    read: &SqlitePool,
+    write: &SqlitePool,
+    app_id: &AppId,
+    now: Timestamp,
+) -> Result<Option<Unseen>, CatalogueError> {
+    let due = "SELECT q.message_id, q.attempts, m.tenant_key, m.chat_id, EXISTS (
+             SELECT 1 FROM messages AS known WHERE known.app_id = q.app_id AND known.message_id = q.message_id
+         ) AS is_known
+         FROM quoted_messages AS q
+         JOIN messages AS m ON m.app_id = q.app_id AND m.message_id = q.quoted_by
+         WHERE q.state = 'pending' AND q.app_id = ? AND q.next_attempt_at <= ?
+         ORDER BY q.next_attempt_at
+         LIMIT 1";
+    loop {
+        let row = sqlx::query(due).bind(app_id.as_str()).bind(now.unix_ms()).fetch_optional(read).await?;
+        let Some(row) = row else { return Ok(None) };
+        let (message_id, tenant_key, chat_id): (String, Option<String>, String) =
+            (row.try_get("message_id")?, row.try_get("tenant_key")?, row.try_get("chat_id")?);
+        let bad = |column| CatalogueError::BadValue {
+            table: "quoted_messages",
+            column,
+            row: 0,
+            message: "the id is empty".to_owned(),
+        };
+        let message_id: MessageId = message_id.parse().map_err(|_| bad("message_id"))?;
+        if row.try_get("is_known")? {
+            settle(write, app_id, &message_id, &Outcome::Found).await?;
+            continue;
+        }
+        let tenant_key = tenant_key.and_then(|key| key.parse().ok());
+        let chat_id = chat_id.parse().map_err(|_| bad("chat_id"))?;
+        let surroundings = Surroundings { tenant_key, chat_id };
+        return Ok(Some(Unseen { message_id, surroundings, attempts: row.try_get("attempts")? }));
+    }
+}
+
+/// What came of asking for a quoted message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the catalogue.
+    Found,
+    /// It is to be asked for again.
+    Later {
+        /// Why.
+        reason: ReasonCode,
+        /// What the platform said.
+        upstream: Upstream,
+        /// When.
+        next_attempt_at: Timestamp,
+    },
+    /// It cannot be had.
+    Failed {
+        /// Why.
+        reason: ReasonCode,
+        /// What the platform said.
+        upstream: Upstream,
+    },
+}
+
+/// Records what came of it.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn settle(
+    write: &SqlitePool,
+    app_id: &AppId,
+    message_id: &MessageId,
+    outcome: &Outcome,
+) -> Result<(), CatalogueError> {
+    let nothing = Upstream::default();
+    let (state, reason, upstream, next_attempt_at) = match outcome {
+        Outcome::Found => ("found", None, &nothing, None),
+        Outcome::Later { reason, upstream, next_attempt_at } => {
+            ("pending", Some(*reason), upstream, Some(*next_attempt_at))
+        }
+        Outcome::Failed { reason, upstream } => ("failed", Some(*reason), upstream, None),
+    };
+    sqlx::query(
+        "UPDATE quoted_messages
+         SET state = ?, reason_code = ?, upstream_http_status = ?, upstream_code = ?, upstream_msg = ?,
+             upstream_log_id = ?, attempts = attempts + 1, next_attempt_at = COALESCE(?, next_attempt_at)
+         WHERE app_id = ? AND message_id = ?",
+    )
+    .bind(state)
+    .bind(reason.map(ReasonCode::as_str))
+    .bind(upstream.http_status)
+    .bind(upstream.code)
+    .bind(upstream.msg.as_deref())
+    .bind(upstream.log_id.as_deref())
+    .bind(next_attempt_at.map(Timestamp::unix_ms))
+    .bind(app_id.as_str())
+    .bind(message_id.as_str())
+    .execute(write)
+    .await?;
+    Ok(())
+}
+
+/// Asks again at the next start for what failed because of the configuration.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueError> {
+    let mut update = QueryBuilder::<Sqlite>::new(
+        "UPDATE quoted_messages SET state = 'pending', attempts = 0 WHERE state = 'failed' AND reason_code IN (",
+    );
+    let mut reasons = update.separated(", ");
+    for reason in ReasonCode::ALL.iter().filter(|reason| reason.lies_in_configuration()) {
+        reasons.push_bind(reason.as_str());
+    }
+    update.push(")");
+    Ok(update.build().execute(write).await?.rows_affected())
+}
