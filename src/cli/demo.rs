@@ -116,6 +116,8 @@ fn samples() -> Vec<Sample> {
         Kind::Media,
         Kind::Post,
         Kind::Big,
+        Kind::MergeForward,
+        Kind::Quote,
         Kind::UnknownType,
         Kind::Duplicate,
         Kind::Sticker,
@@ -398,7 +400,8 @@ async fn deliver(sandbox: &Sandbox, sender: &Sender) -> anyhow::Result<Vec<Await
                 sandbox.fault(mishap.rule(&expected.key));
                 mishap.expect(&mut expected);
             }
-            awaited.push(Awaited { sample: sample.name, message_id: message_id.clone(), expected });
+            let message_id = expected.owner.clone().or_else(|| message_id.clone());
+            awaited.push(Awaited { sample: sample.name, message_id, expected });
         }
         for delivery in deliveries {
             let sent = sender.send(delivery).await?;

@@ -14,6 +14,7 @@ use super::desk::Desk;
 use super::dictionary;
 use super::directory;
 use super::faults::{Action, RangeFault, Spelling};
+use super::listing::{Cards, Messages};
 use super::samples::{self, Origin};
 use super::shelf::{Item, Reader, Shelf};
 use super::ticket::{self, TicketImage};
@@ -26,6 +27,8 @@ use crate::domain::resource::ResourceType;
 #[derive(Debug)]
 pub(super) struct Api {
     shelf: Shelf,
+    /// The messages that can be asked for.
+    pub(super) messages: Messages,
     tokens: Tokens,
     clock: Clock,
 }
@@ -40,7 +43,7 @@ enum Wanted {
 
 impl Api {
     pub(super) fn new(fixtures: Option<PathBuf>, clock: Clock) -> Self {
-        Self { shelf: Shelf::new(fixtures), tokens: Tokens::default(), clock }
+        Self { shelf: Shelf::new(fixtures), messages: Messages::default(), tokens: Tokens::default(), clock }
     }
 
     /// Adds who calls, as far as the call tells.
@@ -78,6 +81,10 @@ impl Api {
                 Ok(Answer::json(200, &json!({"code": 0, "msg": "success", "data": data})))
             }
             Route::Other => Err(Refusal::new(404, 404, "404 page not found")),
+            Route::Message => {
+                self.authorise(request)?;
+                self.list(request, call)
+            }
             Route::LingoEntities => {
                 self.authorise(request)?;
                 dictionary::page(request)
@@ -120,12 +127,25 @@ impl Api {
         Ok(())
     }
 
+    fn list(&self, request: &Request, call: &Call) -> Result<Answer, Refusal> {
+        let cards = match request.parameter("card_msg_content_type").as_deref() {
+            Some("user_card_content") => Cards::AsSent,
+            _ => Cards::Rendered,
+        };
+        let items = self.messages.list(call.message_id.as_deref().unwrap_or_default(), cards);
+        let items = items.ok_or_else(|| Refusal::new(400, 230002, "Bot/User can NOT be out of the chat."))?;
+        Ok(Answer::json(200, &json!({"code": 0, "msg": "success", "data": {"items": items}})))
+    }
+
     async fn look_up(&self, request: &Request, call: &Call) -> Result<Item, Refusal> {
         let key = call.key.as_deref().unwrap_or_default();
         match call.route {
             Route::Resource => {
                 let asked: Option<ResourceType> = request.parameter("type").and_then(|text| text.parse().ok());
                 let asked = asked.ok_or_else(|| Refusal::new(400, 234001, "Invalid request param."))?;
+                if call.message_id.as_deref().is_some_and(|id| self.messages.is_inside_forward(id)) {
+                    return Err(Refusal::new(400, 234003, "File not in msg."));
+                }
                 let item = self.shelf.find(key).await;
                 let item = item.ok_or_else(|| Refusal::new(400, 234003, "File not in msg."))?;
                 if item.kind.is_some_and(|kind| kind != asked) {

@@ -19,6 +19,8 @@ pub enum Route {
     TicketResend,
     /// `GET /open-apis/im/v1/messages/{message_id}/resources/{file_key}?type=image|file`
     Resource,
+    /// `GET /open-apis/im/v1/messages/{message_id}[?card_msg_content_type=user_card_content]`
+    Message,
     /// `GET /open-apis/im/v1/images/{image_key}`
     Image,
     /// `GET /open-apis/im/v1/files/{file_key}`
@@ -69,6 +71,9 @@ impl Call {
             ("POST", ["open-apis", "auth", "v3", "app_ticket", "resend"]) => plain(Route::TicketResend),
             ("GET", ["open-apis", "im", "v1", "messages", message_id, "resources", key]) => {
                 Self { message_id: Some((*message_id).to_owned()), ..call(Route::Resource, key) }
+            }
+            ("GET", ["open-apis", "im", "v1", "messages", message_id]) => {
+                Self { message_id: Some((*message_id).to_owned()), ..plain(Route::Message) }
             }
             ("GET", ["open-apis", "im", "v1", "images", key]) => call(Route::Image, key),
             ("GET", ["open-apis", "im", "v1", "files", key]) => call(Route::File, key),

@@ -46,6 +46,8 @@ pub struct MessageEvent {
     pub message_type: String,
     /// Its content as the platform carries it: mostly JSON inside a string.
     pub content: String,
+    /// The message it answers.
+    pub parent_id: Option<String>,
     /// How its times are written.
     pub unit: TimeUnit,
 }
@@ -71,6 +73,7 @@ impl MessageEvent {
             sender_open_id: SENDER.to_owned(),
             message_type: message_type.to_owned(),
             content: content.into(),
+            parent_id: None,
             unit: TimeUnit::Milliseconds,
         }
     }
@@ -106,6 +109,8 @@ impl MessageEvent {
                 "chat_type": self.chat_type,
                 "message_type": self.message_type,
                 "content": self.content,
+                "parent_id": self.parent_id,
+                "root_id": self.parent_id,
             },
         });
         envelope(app, &self.event_id, "im.message.receive_v1", &time, &event)
@@ -235,6 +240,19 @@ pub fn media(message_id: &str, key: &str, cover_key: &str, file_name: &str) -> M
 #[must_use]
 pub fn post(message_id: &str, body: &Value) -> MessageEvent {
     MessageEvent::new(message_id, "post", body.to_string())
+}
+
+/// A forward of other messages; what is inside has to be asked for.
+#[must_use]
+pub fn merge_forward(message_id: &str) -> MessageEvent {
+    MessageEvent::new(message_id, "merge_forward", "Merged and Forwarded Message")
+}
+
+/// A text that answers another message.
+#[must_use]
+pub fn reply(message_id: &str, parent_id: &str) -> MessageEvent {
+    let text = MessageEvent::new(message_id, "text", json!({"text": "收到"}).to_string());
+    MessageEvent { parent_id: Some(parent_id.to_owned()), ..text }
 }
 
 /// A sticker.

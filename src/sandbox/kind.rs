@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::event::{self, App, GROUP_CHAT, MessageEvent, Notice, NoticeEvent, TimeUnit, hex_id};
+use super::listing::Listed;
 use super::noise::mixed;
 use super::samples::{Media, Origin};
 use super::sender::Sealing;
@@ -47,6 +48,10 @@ pub enum Kind {
     Media,
     /// A rich text with pictures, a video and an attached file.
     Post,
+    /// A forward: a picture twice, a file, a card, and a forward with a rich text inside.
+    MergeForward,
+    /// A text that answers a picture which nobody told of.
+    Quote,
     /// A text without any resource.
     Text,
     /// A sticker; the platform hands out none.
@@ -109,6 +114,8 @@ names!(
     Audio = "audio",
     Media = "media",
     Post = "post",
+    MergeForward = "merge_forward",
+    Quote = "quote",
     Text = "text",
     Sticker = "sticker",
     Folder = "folder",
@@ -150,6 +157,8 @@ impl Kind {
             Self::Audio => "a voice message (Opus in Ogg)",
             Self::Media => "a video (MP4) with its cover",
             Self::Post => "a rich text with pictures, a video and an attached file",
+            Self::MergeForward => "a forward: a picture twice, a file, a card, and a forward with a rich text inside",
+            Self::Quote => "a text that answers a picture which nobody told of",
             Self::Text => "a text without any resource",
             Self::Sticker => "a sticker, which the platform does not hand out",
             Self::Folder => "a folder, which the platform does not hand out",
@@ -231,6 +240,9 @@ pub struct Expected {
     pub sha256: Option<Digest>,
     /// How many bytes it has.
     pub size_bytes: Option<u64>,
+    /// The message that it belongs to, where that is not the delivered one.
+    #[serde(skip)]
+    pub owner: Option<String>,
     /// What it is in its message.
     #[serde(skip)]
     pub role: Role,
@@ -253,6 +265,7 @@ impl Expected {
             kind: Some(sample.kind),
             sha256: Some(sample.digest()),
             size_bytes: Some(sample.size_bytes()),
+            owner: None,
             role,
             file_name: sample.file_name,
             state: State::Stored,
@@ -277,6 +290,7 @@ impl Expected {
             kind: None,
             sha256: Some(sample.digest()),
             size_bytes: Some(sample.size_bytes()),
+            owner: None,
             role: Role::Image,
             file_name: None,
             state: State::Stored,
@@ -290,6 +304,7 @@ impl Expected {
             kind: None,
             sha256: None,
             size_bytes: None,
+            owner: None,
             role,
             file_name: file_name.map(str::to_owned),
             state: reason.state(),
@@ -417,6 +432,8 @@ fn message(kind: Kind, seed: u64) -> Option<(MessageEvent, Vec<Expected>)> {
         Kind::Media => video(&id, seed),
         Kind::Post => post(&id, seed),
         Kind::UnknownType => unknown(&id, seed),
+        Kind::MergeForward => forward(seed),
+        Kind::Quote => quote(&id, seed),
         Kind::Sticker => sticker(&id, seed),
         Kind::Folder => folder(&id, seed),
         Kind::ContentUnreadable => (MessageEvent::new(&id, "image", "[Image] cannot be shown"), Vec::new()),
@@ -463,6 +480,26 @@ fn post(id: &str, seed: u64) -> (MessageEvent, Vec<Expected>) {
         "files": [{"file_key": attached.key, "file_name": attached.file_name, "is_folder": false}],
     });
     (event::post(id, &body), vec![picture, video, cover, drawn, attached])
+}
+
+/// A forward whose messages follow from its id.
+fn forward(seed: u64) -> (MessageEvent, Vec<Expected>) {
+    let seeds = (mixed(seed), mixed(mixed(seed)));
+    let inside = |n, expected: Expected| Expected { owner: Some(Listed::Album.child(seed, n)), ..expected };
+    let resources = vec![
+        inside(1, Expected::stored(Role::Image, Media::Png, seeds.0)),
+        inside(2, Expected::stored(Role::File, Media::Zip, seeds.0)),
+        inside(3, Expected::stored(Role::CardImage, Media::Webp, seeds.0)),
+        inside(4, Expected::stored(Role::Image, Media::Png, seeds.0)),
+        inside(6, Expected::stored(Role::Image, Media::Png, seeds.1)),
+    ];
+    (event::merge_forward(&Listed::Album.id(seed)), resources)
+}
+
+fn quote(id: &str, seed: u64) -> (MessageEvent, Vec<Expected>) {
+    let quoted = Listed::Picture.id(seed);
+    let picture = Expected::stored(Role::Image, Media::Png, mixed(seed));
+    (event::reply(id, &quoted), vec![Expected { owner: Some(quoted), ..picture }])
 }
 
 fn unknown(id: &str, seed: u64) -> (MessageEvent, Vec<Expected>) {

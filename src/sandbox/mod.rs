@@ -17,6 +17,7 @@ pub mod event;
 pub mod faults;
 mod journal;
 pub mod kind;
+pub mod listing;
 pub mod noise;
 mod platform;
 mod png;

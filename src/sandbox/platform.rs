@@ -128,6 +128,11 @@ impl Sandbox {
         self.platform.faults.add(rule);
     }
 
+    /// Puts a message there to be asked for, with everything that is listed with it.
+    pub fn put_message(&self, message_id: &str, items: Vec<serde_json::Value>) {
+        self.platform.api.messages.put(message_id, items);
+    }
+
     /// Empties the fault script.
     pub fn clear_faults(&self) {
         self.platform.faults.replace(Vec::new());
