@@ -221,7 +221,8 @@ impl TestApp {
             "SELECT (SELECT COUNT(*) FROM events WHERE event_row_id > (SELECT expanded_through FROM inbox_cursor))
                  + (SELECT COUNT(*) FROM event_outcomes WHERE result = 'pending')
                  + (SELECT COUNT(*) FROM resources
-                    WHERE state = 'running' OR (state = 'pending' AND COALESCE(next_attempt_at, 0) <= ?))",
+                    WHERE state = 'running' OR (state = 'pending' AND COALESCE(next_attempt_at, 0) <= ?1))
+                 + (SELECT COUNT(*) FROM quoted_messages WHERE state = 'pending' AND next_attempt_at <= ?1)",
         )
         .bind(self.clock.now().unix_ms())
         .fetch_one(self.catalogue.read())
@@ -271,12 +272,24 @@ impl TestApp {
         self.shutdown.cancel();
         let exit = (&mut self.serving).await.unwrap().unwrap();
         assert_eq!(exit, Ended::OnRequest);
+        self.start().await;
+        self
+    }
+
+    async fn start(&mut self) {
         let app = App::open(self.setup(), self.clock.clone()).await.unwrap();
         (self.address, self.admin_address) = (app.address().unwrap(), app.admin_address().unwrap());
         (self.catalogue, self.store, self.wake) = (app.catalogue.clone(), app.store.clone(), app.wake.clone());
         self.sender = sender(&self.options, self.address);
         self.shutdown = CancellationToken::new();
         self.serving = tokio::spawn(app.serve(self.shutdown.clone()));
+    }
+
+    /// Ends the archive in the middle of whatever it does, and starts another on the same directory.
+    pub async fn kill(mut self) -> Self {
+        self.serving.abort();
+        assert!((&mut self.serving).await.unwrap_err().is_cancelled());
+        self.start().await;
         self
     }
 

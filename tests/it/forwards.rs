@@ -1,0 +1,331 @@
+//! Forwards are opened, whatever lies in them; quoted messages are asked for.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use larkive::catalogue::listing::resource::Resource;
+use larkive::domain::download::State;
+use larkive::domain::message::OnRecall;
+use larkive::domain::reason::ReasonCode;
+use larkive::domain::resource::Role;
+use larkive::sandbox::event::{Notice, NoticeEvent};
+use larkive::sandbox::listing::{CROWD_WORDS, FOREIGN_CHAT, Listed};
+use larkive::sandbox::samples::Media;
+use larkive::sandbox::{Route, event};
+use serde_json::json;
+use sqlx::Row as _;
+
+use crate::support::{APP_ID, Options, TestApp, VERIFICATION_TOKEN, sha256, spawn_app, spawn_app_with};
+
+async fn scalar<T>(app: &TestApp, sql: &'static str) -> T
+where
+    T: Send + Unpin + sqlx::Type<sqlx::Sqlite> + for<'r> sqlx::Decode<'r, sqlx::Sqlite>,
+{
+    sqlx::query_scalar(sql).fetch_one(app.catalogue.read()).await.unwrap()
+}
+
+fn owner(resource: &Resource) -> &str {
+    resource.message_id.as_ref().unwrap().as_str()
+}
+
+#[tokio::test]
+async fn a_forward_gives_way_to_everything_inside_it() {
+    let app = spawn_app().await;
+    let (forward, keys) = (Listed::Album.id(1), Listed::album_keys(1));
+    app.deliver(&event::merge_forward(&forward)).await;
+    app.drain().await;
+
+    let resources = app.resources().await;
+    let shown: BTreeSet<_> =
+        resources.iter().map(|resource| (owner(resource).to_owned(), resource.role, resource.key.as_str())).collect();
+    let child = |n| Listed::Album.child(1, n);
+    let expected = [
+        (child(1), Role::Image, keys.picture.as_str()),
+        (child(2), Role::File, &keys.file),
+        (child(3), Role::CardImage, &keys.card_image),
+        (child(4), Role::Image, &keys.picture),
+        (child(6), Role::Image, &keys.inner_picture),
+    ];
+    assert_eq!(shown, expected.into());
+    for resource in &resources {
+        assert_eq!(resource.state, State::Stored, "{resource:?}");
+        assert_eq!(resource.download_message_id.as_ref().unwrap().as_str(), forward);
+        assert_eq!(resource.chat_id.as_ref().unwrap().as_str(), event::GROUP_CHAT);
+        let bytes = std::fs::read(app.blob_path(resource)).unwrap();
+        let sample = larkive::sandbox::samples::digest_of(resource.key.as_str()).unwrap();
+        assert_eq!(sha256(&bytes), sample.to_string());
+    }
+    assert_eq!(app.platform.requests_for(&keys.picture), 1, "equal bytes of one forward are asked for once");
+    assert_eq!(app.platform.requests_of(Route::Message), 1);
+    assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM messages").await, 7);
+    assert_eq!(scalar::<i64>(&app, "SELECT SUM(resources) FROM tallies").await, 5);
+}
+
+#[tokio::test]
+async fn forwards_that_contain_each_other_are_opened_once() {
+    let app = spawn_app().await;
+    app.deliver(&event::merge_forward(&Listed::Cycle.id(1))).await;
+    app.drain().await;
+    let resources = app.resources().await;
+    assert_eq!(resources.len(), 1);
+    assert_eq!((resources[0].state, owner(&resources[0])), (State::Stored, Listed::Cycle.child(1, 3).as_str()));
+    assert_eq!(resources[0].chat_id.as_ref().unwrap().as_str(), FOREIGN_CHAT, "a message's own chat is kept");
+    assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM messages").await, 4);
+    assert_eq!(app.platform.requests_of(Route::Message), 1);
+}
+
+#[tokio::test]
+async fn ten_thousand_messages_are_all_recorded() {
+    let app = spawn_app().await;
+    let messages = 10_000;
+    app.deliver(&event::merge_forward(&Listed::Crowd { messages }.id(1))).await;
+    app.drain().await;
+    assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM messages").await, 10_001);
+    let pictures = (messages / CROWD_WORDS) as i64;
+    assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM resources WHERE state = 'stored'").await, pictures);
+    assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM resources").await, pictures);
+    assert_eq!(app.platform.requests_of(Route::Message), 1);
+}
+
+#[tokio::test]
+async fn a_forward_that_cannot_be_opened_says_why_and_is_opened_when_that_is_mended() {
+    for (code, state, reason) in [
+        (230_110, State::Gone, ReasonCode::MessageDeleted),
+        (230_002, State::Blocked, ReasonCode::AppNotInChat),
+        (230_050, State::Blocked, ReasonCode::MessageInvisible),
+        (230_027, State::Blocked, ReasonCode::ScopeMissing),
+        (230_006, State::Blocked, ReasonCode::BotDisabled),
+    ] {
+        let app = spawn_app().await;
+        let forward = Listed::Album.id(1);
+        app.fault(json!({"route": "message", "times": 1, "do": {"answer": {"status": 400, "code": code}}}));
+        app.deliver(&event::merge_forward(&forward)).await;
+        app.drain().await;
+        let row = app.resource(&forward).await.resource;
+        assert_eq!((row.role, row.kind, row.state, row.reason_code), (Role::Forward, None, state, Some(reason)));
+        assert_eq!(row.upstream.unwrap().code, Some(code));
+
+        let id = row.id;
+        let path = format!("http://{}/api/v1/resources/{id}/retry", app.address);
+        let retried = app.http.post(path).bearer_auth(crate::support::ADMIN_TOKEN).send().await.unwrap();
+        assert_eq!(retried.status(), 202);
+        app.drain().await;
+        assert!(app.resources().await.iter().all(|resource| resource.state == State::Stored));
+        assert_eq!(app.resources().await.len(), 5);
+    }
+}
+
+#[tokio::test]
+async fn trouble_while_opening_is_tried_again_and_nothing_is_opened_by_halves() {
+    let app = spawn_app_with(Options { idle_timeout: Duration::from_millis(300), ..Options::default() }).await;
+    let forward = Listed::Album.id(1);
+    for action in [json!({"page": {"status": 502}}), json!({"cut": {"after": 500}}), json!({"stall": {"after": 500}})] {
+        app.fault(json!({"route": "message", "times": 1, "do": action}));
+    }
+    app.deliver(&event::merge_forward(&forward)).await;
+    app.drain().await;
+    for _ in 0..2 {
+        let waiting = app.resource(&forward).await.resource;
+        assert_eq!((waiting.state, app.resources().await.len()), (State::Pending, 1));
+        app.advance(Duration::from_secs(10)).await;
+    }
+    app.advance(Duration::from_secs(10)).await;
+    assert_eq!(app.resources().await.len(), 5);
+    assert_eq!(app.platform.requests_of(Route::Message), 4);
+}
+
+#[tokio::test]
+async fn a_listing_that_is_none_fails_like_a_page_of_a_proxy() {
+    for items in [json!([]), json!([{"msg_type": "image"}, 7])] {
+        let app = spawn_app().await;
+        app.platform.put_message("om_odd", items.as_array().unwrap().clone());
+        app.deliver(&event::merge_forward("om_odd")).await;
+        app.drain().await;
+        let row = app.resource("om_odd").await.resource;
+        assert_eq!((row.state, row.reason_code), (State::Pending, Some(ReasonCode::NotAFile)), "{items}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_forward_does_not_hand_out_is_asked_from_the_message_inside() {
+    let (key, inside) = (Media::Png.key(5), "om_inside");
+    let listing = |app: &TestApp| {
+        let item = |id: &str, upper: Option<&str>, msg_type: &str, content: String| json!({"message_id": id, "upper_message_id": upper, "msg_type": msg_type, "body": {"content": content}});
+        let picture = item(inside, Some("om_forward"), "image", json!({"image_key": key}).to_string());
+        app.platform.put_message("om_forward", vec![item("om_forward", None, "merge_forward", String::new()), picture]);
+    };
+    let refuse = |app: &TestApp, message: &str| {
+        app.fault(json!({"route": "resource", "message": message, "do": {"answer": {"status": 400, "code": 234_003}}}));
+    };
+
+    let app = spawn_app().await;
+    listing(&app);
+    refuse(&app, "om_forward");
+    app.deliver(&event::merge_forward("om_forward")).await;
+    app.drain().await;
+    let stored = app.assert_stored(&key).await.resource;
+    assert_eq!((owner(&stored), stored.download_message_id.as_ref(), stored.attempts), (inside, None, 1));
+
+    let app = spawn_app().await;
+    listing(&app);
+    refuse(&app, "om_forward");
+    refuse(&app, inside);
+    app.deliver(&event::merge_forward("om_forward")).await;
+    app.drain().await;
+    let ended = app.resource(&key).await.resource;
+    assert_eq!((ended.state, ended.reason_code), (State::Impossible, Some(ReasonCode::NotInMessage)));
+    assert_eq!((ended.attempts, app.platform.requests_for(&key)), (1, 2));
+
+    // The other way round: refused under its own id, then found inside a forward.
+    let app = spawn_app().await;
+    listing(&app);
+    refuse(&app, inside);
+    app.deliver(&event::image(inside, &key)).await;
+    app.drain().await;
+    assert_eq!(app.resource(&key).await.resource.reason_code, Some(ReasonCode::NotInMessage));
+    app.deliver(&event::merge_forward("om_forward")).await;
+    app.drain().await;
+    let stored = app.assert_stored(&key).await.resource;
+    assert_eq!(stored.download_message_id.unwrap().as_str(), "om_forward");
+}
+
+#[tokio::test]
+async fn a_replayed_forward_adds_nothing_twice() {
+    let app = spawn_app().await;
+    app.deliver(&event::merge_forward(&Listed::Album.id(1))).await;
+    app.drain().await;
+    let before = app.resources().await;
+    let asked = app.platform.requests_of(Route::Resource);
+    let id: i64 = scalar(&app, "SELECT event_row_id FROM events").await;
+    let path = format!("http://{}/api/v1/events/{}/replay", app.address, larkive::domain::id::EventRowId(id));
+    let replayed = app.http.post(path).bearer_auth(crate::support::ADMIN_TOKEN).send().await.unwrap();
+    assert_eq!(replayed.status(), 202);
+    app.drain().await;
+    assert_eq!(app.platform.requests_of(Route::Message), 2);
+    assert_eq!(app.resources().await, before);
+    assert_eq!(app.platform.requests_of(Route::Resource), asked);
+}
+
+#[tokio::test]
+async fn a_messages_own_event_knows_better_than_the_forward_it_was_found_in() {
+    let app = spawn_app().await;
+    app.deliver(&event::merge_forward(&Listed::Album.id(1))).await;
+    app.drain().await;
+    let (inside, key) = (Listed::Album.child(1, 1), Listed::album_keys(1).picture);
+    let told = event::MessageEvent { chat_id: event::P2P_CHAT.into(), chat_type: "p2p", ..event::image(&inside, &key) };
+    app.deliver(&told).await;
+    app.drain().await;
+    let resources = app.resources().await;
+    assert_eq!(resources.len(), 5);
+    let moved = resources.iter().find(|resource| owner(resource) == inside).unwrap();
+    assert_eq!(moved.chat_id.as_ref().unwrap().as_str(), event::P2P_CHAT);
+    assert_eq!(moved.state, State::Stored);
+    let drift: i64 = scalar(
+        &app,
+        "SELECT COUNT(*) FROM chats AS c WHERE messages <> (
+             SELECT COUNT(*) FROM messages AS m WHERE m.app_id = c.app_id AND m.chat_id = c.chat_id
+         )",
+    )
+    .await;
+    assert_eq!(drift, 0);
+}
+
+#[tokio::test]
+async fn a_quoted_message_that_was_never_seen_is_asked_for_once() {
+    let app = spawn_app().await;
+    let quoted = Listed::Picture.id(3);
+    app.deliver(&event::reply("om_1", &quoted)).await;
+    app.deliver(&event::reply("om_2", &quoted)).await;
+    app.deliver(&event::reply("om_3", "om_1")).await;
+    app.drain().await;
+    let resources = app.resources().await;
+    assert_eq!(resources.len(), 1);
+    assert_eq!((resources[0].state, owner(&resources[0])), (State::Stored, quoted.as_str()));
+    assert_eq!(resources[0].download_message_id, None);
+    assert_eq!(app.platform.requests_of(Route::Message), 1);
+}
+
+#[tokio::test]
+async fn a_quoted_message_that_cannot_be_had_is_told_to_the_operator_and_is_no_failed_resource() {
+    let app = spawn_app().await;
+    app.fault(json!({"route": "message", "times": 1, "do": {"page": {"status": 502}}}));
+    app.deliver(&event::reply("om_1", "om_never_seen")).await;
+    app.drain().await;
+    let reason = "SELECT reason_code FROM v_quoted_failed";
+    assert_eq!(scalar::<String>(&app, reason).await, "upstream_error");
+    app.advance(Duration::from_secs(10)).await;
+    assert_eq!(scalar::<String>(&app, reason).await, "app_not_in_chat");
+    assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM resources").await, 0);
+    app.advance(Duration::from_secs(100_000)).await;
+    assert_eq!(app.platform.requests_of(Route::Message), 2);
+}
+
+#[tokio::test]
+async fn whoever_recalls_a_forward_recalls_what_is_inside_before_and_after_it_is_opened() {
+    let forward = Listed::Album.id(1);
+    let recall =
+        NoticeEvent { event_id: "e-recall".to_owned(), notice: Notice::Recalled { message_id: forward.clone() } };
+    for recalled_first in [true, false] {
+        let app = spawn_app_with(Options { on_recall: OnRecall::Hide, ..Options::default() }).await;
+        let recall = recall.payload(app.sender.app(), app.clock.now());
+        if recalled_first {
+            app.deliver_payload(&recall).await;
+            app.drain().await;
+        }
+        app.deliver(&event::merge_forward(&forward)).await;
+        app.drain().await;
+        if !recalled_first {
+            app.deliver_payload(&recall).await;
+            app.drain().await;
+        }
+        assert!(app.resources().await.is_empty(), "shown although recalled, first: {recalled_first}");
+        let hidden =
+            "SELECT COUNT(*) FROM v_resources WHERE hidden = 1 AND recalled_at IS NOT NULL AND state = 'stored'";
+        assert_eq!(scalar::<i64>(&app, hidden).await, 5, "recalled first: {recalled_first}");
+    }
+}
+
+/// What a row says of a resource, in the words of `extract`.
+fn words(owner: &str, role: &str, kind: Option<&str>, key: &str, file_name: Option<&str>) -> String {
+    format!("{owner} {role} {kind:?} {key} {file_name:?}")
+}
+
+#[tokio::test]
+async fn the_corpus_gives_the_same_resources_through_the_webhook_and_extract() {
+    let app = spawn_app().await;
+    // What is not opened or stored keeps what the message said of it.
+    app.fault(json!({"route": "message", "do": {"answer": {"status": 400, "code": 230_002}}}));
+    let mut extracted = BTreeSet::new();
+    for (number, (path, _)) in crate::corpus::bodies().into_iter().enumerate() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let Ok(mut body) = larkive::feishu::json::read::<serde_json::Value>(text.trim_start_matches('\u{feff}')) else {
+            continue;
+        };
+        // The corpus uses the same few ids over and over.
+        let Some(id) = body.pointer_mut("/event/message/message_id").filter(|id| id.is_string()) else { continue };
+        *id = json!(format!("om_corpus_{number}"));
+        if body["header"]["event_type"] != "im.message.receive_v1" {
+            continue;
+        }
+        body["header"]["token"] = json!(VERIFICATION_TOKEN);
+        body["header"]["app_id"] = json!(APP_ID);
+        let rows = larkive::cli::extract::extract(&body.to_string()).unwrap().rows;
+        extracted.extend(rows.iter().map(|row| {
+            let owner = row.message_id.as_deref().unwrap();
+            words(owner, row.role.as_str(), row.kind.map(|kind| kind.as_str()), &row.key, row.file_name.as_deref())
+        }));
+        let reply = app.deliver_payload(&body).await;
+        assert_eq!(reply.status, 200, "{}", path.display());
+    }
+    app.drain().await;
+    let rows = sqlx::query("SELECT message_id, role, type, key, file_name FROM v_resources");
+    let rows = rows.fetch_all(app.catalogue.read()).await.unwrap();
+    let archived: BTreeSet<_> = rows
+        .iter()
+        .map(|row| words(row.get(0), row.get(1), row.get(2), row.get(3), row.get::<Option<&str>, _>(4)))
+        .collect();
+    assert!(extracted.len() > 100, "only {} resources in the corpus", extracted.len());
+    let missing: Vec<_> = extracted.difference(&archived).collect();
+    let surplus: Vec<_> = archived.difference(&extracted).collect();
+    assert!(missing.is_empty() && surplus.is_empty(), "missing: {missing:#?}\nsurplus: {surplus:#?}");
+}
