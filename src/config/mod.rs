@@ -56,7 +56,7 @@ pub struct Settings {
     pub retry_for: Duration,
     /// Where everything lies on disk.
     pub data: DataLayout,
-    /// Opens the JSON API and the admin pages; without it they are off.
+    /// Opens the JSON API; without it that is off.
     pub admin_token: Option<Secret>,
     /// Downloads in flight, 1 to 256.
     pub download_concurrency: usize,
@@ -70,7 +70,7 @@ pub struct Settings {
     pub logging: Logging,
 }
 
-/// Where the API, the pages and the metrics are answered.
+/// Where the API and the metrics are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminListen {
     /// At the same address as everything.
@@ -90,7 +90,7 @@ pub struct Serving {
     pub warnings: Vec<String>,
 }
 
-/// What `fetch` works with.
+/// What `fetch` and `helpdesk` work with.
 #[derive(Debug, Clone)]
 pub struct Fetching {
     /// The service's settings.
@@ -135,7 +135,7 @@ impl Serving {
 }
 
 impl Fetching {
-    /// Loads what `fetch` needs: for each app its id and its secret.
+    /// Loads what `fetch` and `helpdesk` need: for each app its id and its secret.
     ///
     /// # Errors
     /// Everything that is wrong or missing.
@@ -272,8 +272,7 @@ fn warnings(settings: &Settings, apps: &[ServedApp]) -> Vec<String> {
     }
     if settings.admin_token.is_none() {
         warnings.push(
-            "The JSON API and the admin pages are off and answer 404; set LARKIVE_ADMIN_TOKEN \
-             (16 characters or more) to turn them on."
+            "The JSON API is off and answers 404; set LARKIVE_ADMIN_TOKEN (16 characters or more) to turn it on."
                 .to_owned(),
         );
     }

@@ -54,9 +54,9 @@ macro_rules! settings {
 }
 
 settings! {
-    APP_ID = "FEISHU_APP_ID", Plain, Means("required by serve, fetch and trigger"), "cli_a1b2c3d4e5f60708";
+    APP_ID = "FEISHU_APP_ID", Plain, Means("required by serve, fetch, helpdesk and trigger"), "cli_a1b2c3d4e5f60708";
     APP_SECRET = "FEISHU_APP_SECRET", Secret,
-        Means("required by serve and fetch"), "<App Secret of the developer console>";
+        Means("required by serve, fetch and helpdesk"), "<App Secret of the developer console>";
     ENCRYPT_KEY = "FEISHU_ENCRYPT_KEY", Secret,
         Means("callbacks are authenticated by the verification token alone"), "<Encrypt Key of the developer console>";
     VERIFICATION_TOKEN = "FEISHU_VERIFICATION_TOKEN", Secret,
@@ -76,7 +76,7 @@ settings! {
     DATA_DIR = "LARKIVE_DATA_DIR", Plain, Default("./data"), "/var/lib/larkive";
     STORE_URL = "LARKIVE_STORE_URL", Plain, Means("file://<data dir>/blobs"), "file:///srv/larkive/blobs";
     ADMIN_TOKEN = "LARKIVE_ADMIN_TOKEN", Secret,
-        Means("the JSON API and the admin pages are off"), "<16 characters or more, say from openssl rand -hex 32>";
+        Means("the JSON API is off"), "<16 characters or more, say from openssl rand -hex 32>";
     DOWNLOAD_CONCURRENCY = "LARKIVE_DOWNLOAD_CONCURRENCY", Plain, Default("16"), "16";
     MAX_RESOURCE_BYTES = "LARKIVE_MAX_RESOURCE_BYTES", Plain, Default("2 GiB"), "2 GiB";
     MIN_FREE_BYTES = "LARKIVE_MIN_FREE_BYTES", Plain, Default("1 GiB"), "1 GiB";
