@@ -23,7 +23,7 @@ use crate::archive::names::Namer;
 use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
-use crate::blob::store::{Store, make_directory};
+use crate::blob::store::{Store, make_private_directory};
 use crate::catalogue::{self, Catalogue, quotes, recalls, resources};
 use crate::clock::Clock;
 use crate::config::DataLayout;
@@ -133,7 +133,7 @@ impl App {
     /// In one sentence, if any of this cannot be done.
     pub async fn open(setup: Setup, clock: Clock) -> anyhow::Result<Self> {
         let layout = &setup.layout;
-        make_directory(&layout.directory)
+        make_private_directory(&layout.directory)
             .with_context(|| format!("cannot create the data directory {}", layout.directory.display()))?;
         let lock = lock(&layout.directory)?;
         let public = bind(setup.listen)?;

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::download::Downloader;
+use crate::archive::download::{Downloader, Transfer};
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
 use crate::catalogue::resources::{self, Claim, Ending, Lease, Queue};
@@ -53,12 +53,24 @@ pub struct Shared {
     pub recorder: Recorder,
 }
 
+/// Tries under way for each download in flight. A try lasts longer than its transfer: its bytes are
+/// made durable and its end is recorded, many at a time, while others transfer.
+const TRIES_FOR_EACH_TRANSFER: usize = 4;
+
 /// The downloads that a lane may have in flight: some that are its own, and some that it shares
-/// with every other lane.
+/// with every other lane. Its tries are some more, so that a slow disk does not pile up open files.
 #[derive(Debug, Clone)]
 pub struct Slots {
     own: Arc<Semaphore>,
     common: Arc<Semaphore>,
+    tries: Arc<Semaphore>,
+}
+
+/// The place of one try. That of its transfer is given up first.
+#[derive(Debug)]
+struct Slot {
+    transfer: OwnedSemaphorePermit,
+    whole: OwnedSemaphorePermit,
 }
 
 impl Slots {
@@ -69,26 +81,36 @@ impl Slots {
         let fair = total / lanes.max(1);
         let own = fair.div_ceil(2);
         let common = Arc::new(Semaphore::new(total - own * lanes));
-        let slots = |_| Self { own: Arc::new(Semaphore::new(own)), common: common.clone() };
+        let slots = |_| Self { own: Arc::new(Semaphore::new(own)), common: common.clone(), tries: tries_for(total) };
         (0..lanes).map(slots).collect()
     }
 
     /// So many, for one lane alone.
     fn only(total: usize) -> Self {
-        Self { own: Arc::new(Semaphore::new(total)), common: Arc::new(Semaphore::new(0)) }
+        Self { own: Arc::new(Semaphore::new(total)), common: Arc::new(Semaphore::new(0)), tries: tries_for(total) }
     }
 
     /// Waits for a free slot and takes every further one that is free as well.
-    async fn take_free(&self) -> Option<Vec<OwnedSemaphorePermit>> {
-        let first = tokio::select! {
+    async fn take_free(&self) -> Option<Vec<Slot>> {
+        let whole = self.tries.clone().acquire_owned().await.ok()?;
+        let transfer = tokio::select! {
             biased;
             permit = self.own.clone().acquire_owned() => permit.ok()?,
             permit = self.common.clone().acquire_owned() => permit.ok()?,
         };
-        let free = |slots: &Arc<Semaphore>| slots.clone().try_acquire_owned().ok();
-        let more = std::iter::from_fn(|| free(&self.own).or_else(|| free(&self.common)));
-        Some(std::iter::once(first).chain(more).collect())
+        let more = std::iter::from_fn(|| self.try_take());
+        Some(std::iter::once(Slot { transfer, whole }).chain(more).collect())
     }
+
+    fn try_take(&self) -> Option<Slot> {
+        let free = |slots: &Arc<Semaphore>| slots.clone().try_acquire_owned().ok();
+        let whole = free(&self.tries)?;
+        Some(Slot { transfer: free(&self.own).or_else(|| free(&self.common))?, whole })
+    }
+}
+
+fn tries_for(transfers: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(transfers.saturating_mul(TRIES_FOR_EACH_TRANSFER)))
 }
 
 /// Works on one queue of one app.
@@ -160,7 +182,7 @@ impl Lane {
     /// Claims as much as there are free slots for and starts it; returns how much that was.
     async fn start_some(&self, tries: &mut JoinSet<()>, shutdown: &CancellationToken) -> Result<usize, CatalogueError> {
         while tries.try_join_next().is_some() {}
-        let Some(Some(permits)) = shutdown.run_until_cancelled(self.slots.take_free()).await else { return Ok(0) };
+        let Some(Some(slots)) = shutdown.run_until_cancelled(self.slots.take_free()).await else { return Ok(0) };
         if self.disk_is_full() {
             tokio::select! {
                 () = tokio::time::sleep(AFTER_FAILURE) => {}
@@ -168,10 +190,10 @@ impl Lane {
             }
             return Ok(0);
         }
-        let claims = self.claim(permits.len()).await?;
+        let claims = self.claim(slots.len()).await?;
         let count = claims.len();
-        for (claim, permit) in claims.into_iter().zip(permits) {
-            tries.spawn(self.clone().try_and_record(claim, permit));
+        for (claim, slot) in claims.into_iter().zip(slots) {
+            tries.spawn(self.clone().try_and_record(claim, slot));
         }
         Ok(count)
     }
@@ -204,14 +226,14 @@ impl Lane {
     }
 
     /// One try in a task of its own, so that a fault of ours ends this try and no other.
-    async fn try_and_record(self, claim: Claim, slot: OwnedSemaphorePermit) {
-        let finished = self.downloader.run_isolated(claim).await;
+    async fn try_and_record(self, claim: Claim, Slot { transfer, whole }: Slot) {
+        let finished = self.downloader.run_isolated(claim, Transfer::holding(transfer)).await;
         let has_opened = matches!(finished.ending, Ending::Opened);
         self.shared.recorder.record(finished).await;
         if has_opened {
             self.shared.due.send_replace(());
         }
-        drop(slot);
+        drop(whole);
     }
 }
 

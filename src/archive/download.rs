@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::listing::{Lister, NotListed};
@@ -15,7 +16,7 @@ use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
 use crate::catalogue::resources::{Claim, Ending, Finished, Wanted};
 use crate::clock::Clock;
-use crate::domain::download::{UNKNOWN_CODE_TRIES, Upstream, Verdict, pause};
+use crate::domain::download::{State, UNKNOWN_CODE_TRIES, Upstream, Verdict, pause};
 use crate::domain::error::chain;
 use crate::domain::id::MessageId;
 use crate::domain::reason::ReasonCode;
@@ -39,6 +40,23 @@ pub struct Limits {
     pub max_resource_bytes: u64,
     /// How long a failing resource is tried before a person has to look.
     pub retry_for: Duration,
+}
+
+/// The place that a transfer takes among the downloads in flight, if it takes one. It is given up as
+/// soon as all bytes are here: making them durable holds up nobody's transfer.
+#[derive(Debug, Default)]
+pub struct Transfer(Option<OwnedSemaphorePermit>);
+
+impl Transfer {
+    /// A transfer that holds a place.
+    #[must_use]
+    pub fn holding(place: OwnedSemaphorePermit) -> Self {
+        Self(Some(place))
+    }
+
+    fn end(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// Downloads resources of one app. Cloned freely.
@@ -69,10 +87,10 @@ impl Downloader {
     }
 
     /// Tries a claimed resource once. Never fails: whatever happens is an ending.
-    pub async fn run(&self, claim: &Claim) -> Finished {
+    pub async fn run(&self, claim: &Claim, transfer: &mut Transfer) -> Finished {
         let started_at = self.clock.now();
         let stopwatch = Instant::now();
-        let ending = match self.try_once(claim).await {
+        let ending = match self.try_once(claim, transfer).await {
             Ok(ending) => ending,
             Err(refusal) => self.judge(claim, refusal),
         };
@@ -86,9 +104,9 @@ impl Downloader {
 
     /// The same in a task of its own: a fault of ours ends this try, as a failure to be tried
     /// again, and no other. Dropping the future ends the task.
-    pub async fn run_isolated(&self, claim: Claim) -> Finished {
+    pub async fn run_isolated(&self, claim: Claim, mut transfer: Transfer) -> Finished {
         let (own, claimed) = (self.clone(), claim.clone());
-        let task = AbortOnDropHandle::new(tokio::spawn(async move { own.run(&claimed).await }));
+        let task = AbortOnDropHandle::new(tokio::spawn(async move { own.run(&claimed, &mut transfer).await }));
         match task.await {
             Ok(finished) => finished,
             Err(error) => {
@@ -100,17 +118,17 @@ impl Downloader {
         }
     }
 
-    async fn try_once(&self, claim: &Claim) -> Result<Ending, Refusal> {
+    async fn try_once(&self, claim: &Claim, transfer: &mut Transfer) -> Result<Ending, Refusal> {
         match &claim.wanted {
             Err(reason) => Ok(Ending::Ended { reason: *reason, upstream: Upstream::default() }),
             Ok(Wanted::Messages { container }) => self.open(claim, container).await,
-            Ok(Wanted::Bytes { target, otherwise: None }) => self.fetch(claim, target).await,
+            Ok(Wanted::Bytes { target, otherwise: None }) => self.fetch(claim, target, transfer).await,
             Ok(Wanted::Bytes { target, otherwise: Some(otherwise) }) => {
-                match self.fetch(claim, target).await {
+                match self.fetch(claim, target, transfer).await {
                     // What lies in a forward may still be known under its own message. If it is
                     // not, the forward's refusal is the one that means something.
                     Err(refusal) if refusal.verdict == Verdict::End(ReasonCode::NotInMessage) => {
-                        match self.fetch(claim, otherwise).await {
+                        match self.fetch(claim, otherwise, transfer).await {
                             Err(Refusal { verdict: Verdict::End(_), .. }) => Err(refusal),
                             other => other,
                         }
@@ -131,10 +149,12 @@ impl Downloader {
         }
     }
 
-    async fn fetch(&self, claim: &Claim, target: &Target) -> Result<Ending, Refusal> {
+    async fn fetch(&self, claim: &Claim, target: &Target, transfer: &mut Transfer) -> Result<Ending, Refusal> {
         let identity = identity(claim, target);
-        let fetched = self.fetch_known(claim, target, &identity).await;
-        if let Err(Refusal { verdict: Verdict::End(_), .. }) = fetched
+        let fetched = self.fetch_known(claim, (target, &identity), transfer).await;
+        // What is blocked may go on one day; what is gone or never handed out will not.
+        if let Err(Refusal { verdict: Verdict::End(reason), .. }) = &fetched
+            && matches!(reason.state(), State::Gone | State::Impossible)
             && comes_in_parts(target)
             && let Err(error) = self.store.forget(&identity)
         {
@@ -143,7 +163,12 @@ impl Downloader {
         fetched
     }
 
-    async fn fetch_known(&self, claim: &Claim, target: &Target, identity: &str) -> Result<Ending, Refusal> {
+    async fn fetch_known(
+        &self,
+        claim: &Claim,
+        (target, identity): (&Target, &str),
+        transfer: &mut Transfer,
+    ) -> Result<Ending, Refusal> {
         let (download, staging) = self.begin(claim, target, identity).await?;
         let missing = download.declared_bytes.map_or(0, |total| total.saturating_sub(staging.size_bytes()));
         let Some(mut room) = self.keep_room(missing)? else {
@@ -155,6 +180,7 @@ impl Downloader {
             return Ok(Ending::Released);
         };
         let staged = staging.finish();
+        transfer.end();
         let size_bytes = staged.size_bytes;
         let mime = staged.mime.map(str::to_owned).or(declared_mime).unwrap_or_else(|| UNKNOWN_MIME.to_owned());
         let digest = self

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -21,11 +21,17 @@ use crate::domain::id::EventRowId;
 use crate::feishu::event::{self, Event};
 use crate::metrics::Metrics;
 
-/// Events in one transaction: larger batches gain little and hold up answers.
-const BATCH: u32 = 256;
-/// How long a batch waits while deliveries are being answered, and how often it looks.
-const GIVE_WAY_FOR: Duration = Duration::from_millis(100);
-const GIVE_WAY_STEP: Duration = Duration::from_millis(2);
+/// Events in one transaction: larger batches gain little.
+const BATCH: usize = 256;
+/// The same between deliveries that go on coming: whoever wants an answer waits for the writer
+/// behind the transaction, and this many take it a millisecond or two.
+const BATCH_BETWEEN_ANSWERS: usize = 32;
+/// How long a batch waits while deliveries go on coming, and how long none may have come before it
+/// counts as over: longer than a sender takes from one answer to its next delivery.
+const GIVE_WAY_FOR: Duration = Duration::from_millis(250);
+const GIVE_WAY_STEP: Duration = Duration::from_millis(5);
+/// How long the inbox may stay unexpanded before it no longer gives way.
+const LAG: Duration = Duration::from_secs(5);
 /// The fallback where no notification came: another process may have written.
 const POLL: Duration = Duration::from_millis(500);
 /// The pause after the catalogue failed.
@@ -91,14 +97,20 @@ impl Expander {
         Self { catalogue, metrics, due }
     }
 
-    /// Expands until `shutdown`, giving way to deliveries that wait for their answer.
+    /// Expands until `shutdown`, giving way to deliveries that go on coming.
     pub async fn run(self, inbox: Inbox, shutdown: CancellationToken) {
         let arrived = inbox.arrived();
+        let (mut seen, mut caught_up) = (inbox.submitted(), Instant::now());
         while !shutdown.is_cancelled() {
-            give_way(&inbox).await;
-            let pause = match self.step().await {
+            let limit = if caught_up.elapsed() < LAG { give_way(&inbox, &mut seen).await } else { BATCH };
+            let pause = match self.step(limit).await {
                 Ok(0) => POLL,
-                Ok(_) => continue,
+                Ok(count) => {
+                    if count < limit {
+                        caught_up = Instant::now();
+                    }
+                    continue;
+                }
                 Err(error) => {
                     tracing::error!(error = %chain(&error), "Cannot expand the inbox");
                     AFTER_FAILURE
@@ -109,15 +121,16 @@ impl Expander {
                 () = tokio::time::sleep(pause) => {}
                 () = shutdown.cancelled() => {}
             }
+            caught_up = Instant::now();
         }
     }
 
-    /// Expands one batch; returns how many events it took.
+    /// Expands one batch of at most `limit` events; returns how many it took.
     ///
     /// # Errors
     /// If the catalogue fails; then nothing of the batch is written.
-    pub async fn step(&self) -> Result<usize, CatalogueError> {
-        let waiting = events::waiting(self.catalogue.read(), BATCH).await?;
+    async fn step(&self, limit: usize) -> Result<usize, CatalogueError> {
+        let waiting = events::waiting(self.catalogue.read(), u32::try_from(limit).unwrap_or(u32::MAX)).await?;
         let count = waiting.len();
         if count == 0 {
             return Ok(0);
@@ -176,15 +189,19 @@ impl Expander {
     }
 }
 
-/// Lets deliveries that wait for their answer go first, but not for ever.
-async fn give_way(inbox: &Inbox) {
-    let wait = async {
-        while inbox.waiting() > 0 {
+/// Lets deliveries go first for as long as they keep coming, but not for ever. Returns how many
+/// events may be expanded now. `seen` is how many deliveries had come at the last look.
+async fn give_way(inbox: &Inbox, seen: &mut usize) -> usize {
+    let quiet = async {
+        while inbox.waiting() > 0 || inbox.submitted() != *seen {
+            *seen = inbox.submitted();
             tokio::time::sleep(GIVE_WAY_STEP).await;
         }
     };
-    // Running out of patience is the other way to go on.
-    let _ = tokio::time::timeout(GIVE_WAY_FOR, wait).await;
+    match tokio::time::timeout(GIVE_WAY_FOR, quiet).await {
+        Ok(()) => BATCH,
+        Err(_) => BATCH_BETWEEN_ANSWERS,
+    }
 }
 
 /// Reads a batch away from the threads that answer: a body may be a megabyte of nested JSON.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::download::Downloader;
+use super::download::{Downloader, Transfer};
 use super::record;
-use crate::catalogue::resources::{self, Lease, Take};
+use crate::catalogue::resources::{self, Ending, Lease, Take};
 use crate::catalogue::{Catalogue, CatalogueError, by_hand};
 use crate::clock::Clock;
 use crate::domain::download::State;
@@ -19,6 +19,8 @@ use crate::domain::source::Target;
 
 /// How often the row is looked at while another process works on it.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long to wait where the disk had no room.
+const WITHOUT_ROOM: Duration = Duration::from_secs(5);
 /// How long the claim holds without being renewed: a fetch that was killed is not in the way for long.
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -115,29 +117,36 @@ impl Fetcher {
                 _ => break,
             };
             tokio::time::sleep(wait).await;
-            if self.try_once(id, take).await? {
-                take = Take::Pending;
-            } else {
-                tokio::time::sleep(LOOK_AGAIN).await;
+            match self.try_once(id, take).await? {
+                None => tokio::time::sleep(LOOK_AGAIN).await,
+                Some(Ending::Released) => tokio::time::sleep(WITHOUT_ROOM).await,
+                // What is stored stays so while it is asked for again, and its row tells of no pause.
+                Some(Ending::Failed { next_attempt_at, .. } | Ending::RateLimited { next_attempt_at, .. })
+                    if take == Take::Anyway =>
+                {
+                    tokio::time::sleep(next_attempt_at.since(self.clock.now())).await;
+                }
+                Some(_) => take = Take::Pending,
             }
         }
         Ok(())
     }
 
-    /// One try, if nobody else works on it. Returns whether there was one.
-    async fn try_once(&self, id: ResourceId, take: Take) -> Result<bool, CatalogueError> {
+    /// One try, if nobody else works on it. Returns how it ended.
+    async fn try_once(&self, id: ResourceId, take: Take) -> Result<Option<Ending>, CatalogueError> {
         let write = self.catalogue.write()?;
         let now = self.clock.now();
         let lease = Lease { owner: &self.owner, until: now.after(LEASE) };
         let Some(claim) = resources::claim_one(write, id, take, lease, now).await? else {
-            return Ok(false);
+            return Ok(None);
         };
-        let finished = tokio::select! {
-            finished = self.downloader.run_isolated(claim) => finished,
+        let mut finished = tokio::select! {
+            finished = self.downloader.run_isolated(claim, Transfer::default()) => [finished],
             error = self.keep_lease() => return Err(error),
         };
-        record::write(&self.catalogue, &self.owner, &mut [finished]).await?;
-        Ok(true)
+        record::write(&self.catalogue, &self.owner, &mut finished).await?;
+        let [finished] = finished;
+        Ok(Some(finished.ending))
     }
 
     /// Renews the lease for as long as it is polled; ends only if that fails.

@@ -29,6 +29,7 @@ pub struct Inbox {
     queue: mpsc::Sender<Delivery>,
     clock: Clock,
     waiting: Arc<AtomicUsize>,
+    submitted: Arc<AtomicUsize>,
     arrived: Arc<Notify>,
 }
 
@@ -51,7 +52,7 @@ impl Inbox {
     pub fn start(catalogue: &Catalogue, clock: Clock) -> Result<(Self, JoinHandle<()>), CatalogueError> {
         catalogue.write()?;
         let (queue, deliveries) = mpsc::channel(QUEUE);
-        let inbox = Self { queue, clock, waiting: Arc::default(), arrived: Arc::default() };
+        let inbox = Self { queue, clock, waiting: Arc::default(), submitted: Arc::default(), arrived: Arc::default() };
         let writer =
             Writer { catalogue: catalogue.clone(), waiting: inbox.waiting.clone(), arrived: inbox.arrived.clone() };
         Ok((inbox, tokio::spawn(writer.run(deliveries))))
@@ -77,6 +78,7 @@ impl Inbox {
             answer.await.map_err(|_| NotDurable)?
         };
         let _waiting = Waiting::begin(&self.waiting);
+        self.submitted.fetch_add(1, Ordering::Relaxed);
         tokio::time::timeout(DURABLE_WITHIN, submitted).await.map_err(|_| NotDurable)?
     }
 
@@ -84,6 +86,12 @@ impl Inbox {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many deliveries have come since the start.
+    #[must_use]
+    pub fn submitted(&self) -> usize {
+        self.submitted.load(Ordering::Relaxed)
     }
 
     /// Is told after every commit.

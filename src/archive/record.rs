@@ -6,9 +6,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{app_ticket, chat, recall};
-use crate::catalogue::resources::{self, Finished};
+use crate::catalogue::resources::{self, Ending, Finished};
 use crate::catalogue::{Catalogue, CatalogueError};
+use crate::domain::download::{LONGEST_PAUSE, Upstream};
 use crate::domain::error::chain;
+use crate::domain::reason::ReasonCode;
 
 /// Endings in one transaction.
 const BATCH: usize = 256;
@@ -59,7 +61,7 @@ async fn run(catalogue: Catalogue, owner: String, mut endings: mpsc::Receiver<(F
 }
 
 /// Writes a batch; one that the catalogue refuses is written ending by ending, so that the one
-/// that is refused stands alone. Its resource is tried again when its lease is over.
+/// that is refused stands alone. That counts as a failure of ours and is tried again later.
 async fn write_somehow(catalogue: &Catalogue, owner: &str, finished: &mut [Finished]) -> Result<(), CatalogueError> {
     match write(catalogue, owner, finished).await {
         Err(error) if error.is_about_the_rows() => {}
@@ -69,6 +71,11 @@ async fn write_somehow(catalogue: &Catalogue, owner: &str, finished: &mut [Finis
         match write(catalogue, owner, std::slice::from_mut(one)).await {
             Err(error) if error.is_about_the_rows() => {
                 tracing::error!(resource.id = %one.id, error = %chain(&error), "The catalogue refuses how a download ended");
+                let msg = Some("the catalogue refuses how this try ended; the log says more".to_owned());
+                let upstream = Upstream { msg, ..Upstream::default() };
+                let next_attempt_at = one.ended_at.after(LONGEST_PAUSE);
+                one.ending = Ending::Failed { reason: ReasonCode::TransferBroken, upstream, next_attempt_at };
+                write(catalogue, owner, std::slice::from_mut(one)).await?;
             }
             other => other?,
         }

@@ -3,20 +3,17 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{mpsc, oneshot};
 
 use super::key::relative_path;
 use super::partial::{self, Partial};
 use super::spool::{self, Staged, Staging};
 use crate::domain::digest::Digest;
 
-/// How many published files may wait for their directories to be synced. Downloads in flight are
-/// far fewer; a full queue only makes a publisher wait.
-const SYNC_QUEUE: usize = 1024;
 /// How much of a file is read at once.
 const READ_BYTES: usize = 64 * 1024;
 /// The name that a link is tried out under when a store is opened.
@@ -26,25 +23,20 @@ const LINK_PROBE: &str = ".link-probe";
 #[derive(Debug, Clone)]
 pub struct Store {
     places: Arc<Places>,
-    sync: mpsc::Sender<SyncRequest>,
 }
 
 #[derive(Debug)]
 struct Places {
     root: PathBuf,
     spool: PathBuf,
-}
-
-#[derive(Debug)]
-struct SyncRequest {
-    digest: Digest,
-    done: oneshot::Sender<io::Result<()>>,
+    /// Directories (relative to the root) whose own entry in their parent is known to be durable.
+    /// At most 65,793 of them, because the layout has no more.
+    durable: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Store {
     /// Opens the store at `root` with its spool at `spool` on the same file system, creating both,
     /// and removes what dead processes have left in the spool.
-    /// Starts a thread that syncs directories and ends when the last clone goes.
     ///
     /// # Errors
     /// If a directory cannot be created or written, or the two cannot share a file.
@@ -56,11 +48,8 @@ impl Store {
         if swept > 0 {
             tracing::info!(swept, "Removed spool files that dead processes had left");
         }
-        let (sync, requests) = mpsc::channel(SYNC_QUEUE);
-        let syncer = Syncer { root: root.to_owned(), durable: BTreeSet::new() };
-        std::thread::Builder::new().name("store-sync".into()).spawn(move || syncer.run(requests))?;
-        let places = Places { root: root.to_owned(), spool: spool.to_owned() };
-        Ok(Self { places: Arc::new(places), sync })
+        let places = Places { root: root.to_owned(), spool: spool.to_owned(), durable: Mutex::default() };
+        Ok(Self { places: Arc::new(places) })
     }
 
     /// Begins to receive a file. `prefix` begins its name in the spool and is the program's own, never a
@@ -111,13 +100,8 @@ impl Store {
     /// # Errors
     /// If the file system fails; then nothing is promised, and doing it again is safe.
     pub async fn publish(&self, staged: Staged) -> io::Result<Digest> {
-        let digest = staged.digest;
-        let root = self.places.root.clone();
-        tokio::task::spawn_blocking(move || link(&root, &staged)).await.map_err(io::Error::other)??;
-        let (done, synced) = oneshot::channel();
-        self.sync.send(SyncRequest { digest, done }).await.map_err(io::Error::other)?;
-        synced.await.map_err(io::Error::other)??;
-        Ok(digest)
+        let places = self.places.clone();
+        tokio::task::spawn_blocking(move || places.publish(&staged)).await.map_err(io::Error::other)?
     }
 
     /// Opens a blob for reading.
@@ -143,14 +127,42 @@ impl Store {
     }
 }
 
-/// Syncs the staged file and links it into place.
-fn link(root: &Path, staged: &Staged) -> io::Result<()> {
-    staged.file.sync_data()?;
-    let target = root.join(relative_path(&staged.digest));
-    fs::create_dir_all(target.parent().unwrap_or(root))?;
-    match fs::hard_link(&staged.path.path, &target) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => replace_if_damaged(staged, &target),
-        other => other,
+impl Places {
+    /// Syncs the staged file, links it into place, and syncs what the link changed.
+    ///
+    /// Publishers do this side by side: a file system commits what is asked of it at the same time
+    /// together, while one thread that syncs for all of them asks for one thing after the other.
+    fn publish(&self, staged: &Staged) -> io::Result<Digest> {
+        staged.file.sync_data()?;
+        let relative = relative_path(&staged.digest);
+        let target = self.root.join(&relative);
+        fs::create_dir_all(target.parent().unwrap_or(&self.root))?;
+        match fs::hard_link(&staged.path.path, &target) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => replace_if_damaged(staged, &target)?,
+            other => other?,
+        }
+        self.sync_above(&relative)?;
+        Ok(staged.digest)
+    }
+
+    /// Syncs the directory of a blob, and above it each directory whose child is not known to be
+    /// durable: another publisher may have created the child a moment ago.
+    fn sync_above(&self, blob: &Path) -> io::Result<()> {
+        let mut synced = Vec::new();
+        for directory in blob.ancestors().skip(1) {
+            File::open(self.root.join(directory))?.sync_all()?;
+            if self.durable().contains(directory) {
+                break;
+            }
+            synced.push(directory.to_owned());
+        }
+        self.durable().extend(synced);
+        Ok(())
+    }
+
+    fn durable(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        // Nothing panics under this lock; if it did, the set would still hold only what is true.
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,6 +204,20 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// The same for a directory whose files are for its owner alone. One that is there already stays as
+/// its owner wants it.
+///
+/// # Errors
+/// If it cannot be created or synced.
+pub fn make_private_directory(path: &Path) -> io::Result<()> {
+    let is_new = !path.exists();
+    make_directory(path)?;
+    if is_new {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
 /// Publishing is a link from the spool into the store: whether that works is better known before
 /// the first download than after it.
 fn try_link(root: &Path, spool: &Path) -> io::Result<()> {
@@ -209,51 +235,5 @@ fn try_link(root: &Path, spool: &Path) -> io::Result<()> {
             format!("files in {} cannot be linked into {}: {error}", spool.display(), root.display()),
         )),
         _ => removed(),
-    }
-}
-
-/// Syncs directories, each once for everything that waits.
-struct Syncer {
-    root: PathBuf,
-    /// Directories (relative to the root) whose own entry in their parent is known to be durable.
-    /// At most 65,793 of them, because the layout has no more.
-    durable: BTreeSet<PathBuf>,
-}
-
-impl Syncer {
-    fn run(mut self, mut requests: mpsc::Receiver<SyncRequest>) {
-        while let Some(first) = requests.blocking_recv() {
-            let mut batch = vec![first];
-            while let Ok(next) = requests.try_recv() {
-                batch.push(next);
-            }
-            let result = self.sync(&batch);
-            for request in batch {
-                let answer = result.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()));
-                // A publisher that is gone has lost interest in the answer.
-                let _ = request.done.send(answer.copied());
-            }
-        }
-    }
-
-    /// Syncs the directory of every blob in the batch, and above it each directory whose child is
-    /// not known to be durable: another publisher may have created the child a moment ago.
-    fn sync(&mut self, batch: &[SyncRequest]) -> io::Result<()> {
-        let mut changed = BTreeSet::new();
-        let mut fresh = BTreeSet::new();
-        for request in batch {
-            let mut child = relative_path(&request.digest);
-            while let Some(parent) = child.parent().map(Path::to_owned) {
-                changed.insert(parent.clone());
-                if parent.as_os_str().is_empty() || self.durable.contains(&parent) {
-                    break;
-                }
-                fresh.insert(parent.clone());
-                child = parent;
-            }
-        }
-        changed.iter().rev().try_for_each(|path| File::open(self.root.join(path))?.sync_all())?;
-        self.durable.append(&mut fresh);
-        Ok(())
     }
 }

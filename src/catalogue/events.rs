@@ -4,7 +4,7 @@ use futures_util::{Stream, TryStreamExt};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
-use super::{CatalogueError, Transaction};
+use super::{CatalogueError, Transaction, is_usual};
 use crate::domain::id::{AppId, EventRowId};
 use crate::domain::time::Timestamp;
 
@@ -79,7 +79,7 @@ pub async fn append(write: &SqlitePool, events: &[NewEvent]) -> Result<(), Catal
             .push_bind(event.received_at.unix_ms())
             .push_bind(event.payload.as_str());
     });
-    insert.build().execute(write).await?;
+    insert.build().persistent(is_usual(events.len())).execute(write).await?;
     Ok(())
 }
 

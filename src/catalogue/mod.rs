@@ -38,10 +38,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// the slowest answers short.
 const CHECKPOINT_PAGES: &str = "16000";
 /// Page cache of one connection in KiB (negative: SQLite's spelling for KiB).
-const WRITER_CACHE_KIB: &str = "-8192";
+const WRITER_CACHE_KIB: &str = "-4096";
 const READER_CACHE_KIB: &str = "-1024";
 /// Connections for reading: pages and API calls overlap, memory stays small.
 const READERS: u32 = 4;
+
+/// Statements for more rows than this are not kept prepared. Batches come in every size, and the
+/// statement for each size is another one: what is kept must stay small, and what is usual cheap.
+const PREPARED_ROWS: usize = 16;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -162,6 +166,9 @@ impl Catalogue {
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
+            // A file needs no look whether it is still there, and each look is a trip to the
+            // connection's thread.
+            .test_before_acquire(false)
             .connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB))
             .await?;
         {
@@ -225,6 +232,11 @@ impl Catalogue {
     }
 }
 
+/// Whether the statement for so many rows is worth keeping prepared.
+fn is_usual(rows: usize) -> bool {
+    rows <= PREPARED_ROWS
+}
+
 fn connect_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
@@ -237,7 +249,7 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
 
 async fn read_pool(options: SqliteConnectOptions) -> Result<SqlitePool, CatalogueError> {
     let options = options.pragma("query_only", "1").pragma("cache_size", READER_CACHE_KIB);
-    Ok(SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await?)
+    Ok(SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false).connect_with(options).await?)
 }
 
 /// A lock on the directory, so that two processes that meet a new catalogue migrate it in turn;

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
-use super::{CatalogueError, Transaction, forwards, tickets};
+use super::{CatalogueError, Transaction, forwards, is_usual, tickets};
 use crate::domain::digest::Digest;
 use crate::domain::download::{State, Upstream};
 use crate::domain::error::chain;
@@ -121,7 +121,9 @@ pub async fn insert_by_hand(
          LEFT JOIN messages AS m
              ON given.source = 'message' AND m.app_id = given.app_id AND m.message_id = given.owner
          WHERE TRUE
-         ON CONFLICT (app_id, source, owner, type, key) DO UPDATE SET index_asked = excluded.index_asked
+         ON CONFLICT (app_id, source, owner, type, key) DO UPDATE SET
+             index_asked = excluded.index_asked,
+             state = iif(state = 'impossible', 'pending', state)
          WHERE excluded.index_asked <> index_asked AND message_row_id IS NULL",
     )
     .bind(app_id.as_str())
@@ -318,14 +320,20 @@ pub async fn claim(
     for row in &rows {
         match read_claim(row) {
             Ok(claim) => claims.push(claim),
-            Err(error) => give_up(write, row.try_get("resource_row_id")?, &error).await?,
+            // Nothing that goes wrong here may cost the good claims, which are made by now.
+            Err(error) => {
+                if let Err(error) = give_up(write, row, &error).await {
+                    tracing::error!(error = %chain(&error), "Cannot give up a resource whose row is damaged");
+                }
+            }
         }
     }
     Ok(claims)
 }
 
 /// Ends a claimed resource whose row is damaged: nothing could be asked for, and the others go on.
-async fn give_up(write: &SqlitePool, row: i64, error: &CatalogueError) -> Result<(), CatalogueError> {
+async fn give_up(write: &SqlitePool, row: &SqliteRow, error: &CatalogueError) -> Result<(), CatalogueError> {
+    let row: i64 = row.try_get("resource_row_id")?;
     tracing::error!(resource.row = row, error = %chain(error), "Gave up a resource whose row is damaged");
     sqlx::query(
         "UPDATE resources
@@ -644,6 +652,7 @@ async fn insert_blobs(transaction: &mut Transaction, ended: &[&Finished]) -> Res
     if stored.is_empty() {
         return Ok(());
     }
+    let rows = stored.len();
     insert.push_values(stored, |mut row, (digest, size_bytes, mime, stored_at)| {
         row.push_bind(digest.to_string())
             .push_bind(i64::try_from(size_bytes).unwrap_or(i64::MAX))
@@ -651,7 +660,7 @@ async fn insert_blobs(transaction: &mut Transaction, ended: &[&Finished]) -> Res
             .push_bind(stored_at.unix_ms());
     });
     insert.push(" ON CONFLICT (sha256) DO NOTHING");
-    insert.build().persistent(false).execute(transaction.connection()).await?;
+    insert.build().persistent(is_usual(rows)).execute(transaction.connection()).await?;
     Ok(())
 }
 
@@ -730,7 +739,7 @@ async fn update_ended(
          WHERE resources.resource_row_id = told.id AND resources.state = 'running' AND resources.lease_owner = ",
     );
     update.push_bind(owner).push(" RETURNING resource_row_id");
-    let rows = update.build().persistent(false).fetch_all(transaction.connection()).await?;
+    let rows = update.build().persistent(is_usual(ended.len())).fetch_all(transaction.connection()).await?;
     rows.iter().map(|row| Ok(ResourceId(row.try_get("resource_row_id")?))).collect()
 }
 
@@ -754,7 +763,7 @@ async fn insert_tries(transaction: &mut Transaction, ended: &[&Finished]) -> Res
             .push_bind(upstream.and_then(|upstream| upstream.msg.as_deref()))
             .push_bind(upstream.and_then(|upstream| upstream.log_id.as_deref()));
     });
-    insert.build().persistent(false).execute(transaction.connection()).await?;
+    insert.build().persistent(is_usual(ended.len())).execute(transaction.connection()).await?;
     for finished in ended.iter().filter(|finished| finished.ending.reason().is_some()) {
         prune_tries(transaction, finished.id).await?;
     }

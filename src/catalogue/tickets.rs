@@ -132,6 +132,7 @@ async fn insert_images(
         insert.push(
             " ON CONFLICT (app_id, source, owner, type, key) DO UPDATE SET
                  tenant_key = COALESCE(excluded.tenant_key, tenant_key),
+                 state = iif(state = 'impossible' AND index_asked <> excluded.index_asked, 'pending', state),
                  index_asked = excluded.index_asked,
                  message_row_id = COALESCE(excluded.message_row_id, message_row_id),
                  chat_id = iif(excluded.chat_id = '', chat_id, excluded.chat_id),

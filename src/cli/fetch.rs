@@ -17,7 +17,7 @@ use crate::archive::download::Downloader;
 use crate::archive::fetch::{Fetcher, Manner};
 use crate::archive::{dictionary, post};
 use crate::blob::space::Space;
-use crate::blob::store::Store;
+use crate::blob::store::{Store, make_private_directory};
 use crate::catalogue::listing::resource::{Resource, find};
 use crate::catalogue::resources::Take;
 use crate::catalogue::{Catalogue, reasons};
@@ -303,7 +303,7 @@ fn judge(resource: &Resource) -> Exit {
 async fn open(fetching: &Fetching, app: &PlatformAccess) -> anyhow::Result<(Fetcher, Client)> {
     let settings = &fetching.settings;
     let (clock, metrics) = (Clock::system(), Metrics::new());
-    std::fs::create_dir_all(&settings.data.directory)
+    make_private_directory(&settings.data.directory)
         .with_context(|| format!("cannot create the data directory {}", settings.data.directory.display()))?;
     let catalogue = Catalogue::open(&settings.data.catalogue).await?;
     reasons::write_texts(catalogue.write()?, ReasonCode::ALL).await?;

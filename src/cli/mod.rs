@@ -29,6 +29,7 @@ use clap::{Parser, Subcommand};
 
 use self::trigger::TriggerTarget;
 use crate::app::Ended;
+use crate::blob::store::make_private_directory;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::{Fetching, Imitating, Logging, Problems, Serving, Settings, Sources};
@@ -196,7 +197,7 @@ async fn reading(sources: &Sources) -> anyhow::Result<Catalogue> {
 /// The catalogue for a command that changes it; it is created and migrated where needed.
 async fn writing(sources: &Sources) -> anyhow::Result<Catalogue> {
     let layout = Settings::load(sources)?.data;
-    std::fs::create_dir_all(&layout.directory)
+    make_private_directory(&layout.directory)
         .with_context(|| format!("cannot create the data directory {}", layout.directory.display()))?;
     Ok(Catalogue::open(&layout.catalogue).await?)
 }
