@@ -44,7 +44,9 @@ pub async fn insert_unseen(transaction: &mut Transaction, quotes: &[Quote<'_>]) 
          WHERE NOT EXISTS (
              SELECT 1 FROM messages AS m WHERE m.app_id = quote.app_id AND m.message_id = quote.message_id
          )
-         ON CONFLICT (app_id, message_id) DO NOTHING",
+         ON CONFLICT (app_id, message_id) DO UPDATE SET
+             state = 'pending', attempts = 0, next_attempt_at = excluded.next_attempt_at
+         WHERE state = 'failed'",
     );
     insert.build().persistent(false).execute(transaction.connection()).await?;
     Ok(())
@@ -144,10 +146,12 @@ pub async fn settle(
         }
         Outcome::Failed { reason, upstream } => ("failed", Some(*reason), upstream, None),
     };
+    // Waiting for a limit or a ticket says nothing about the message.
+    let is_a_wait = matches!(reason, Some(ReasonCode::RateLimited | ReasonCode::AppTicketMissing));
     sqlx::query(
         "UPDATE quoted_messages
          SET state = ?, reason_code = ?, upstream_http_status = ?, upstream_code = ?, upstream_msg = ?,
-             upstream_log_id = ?, attempts = attempts + 1, next_attempt_at = COALESCE(?, next_attempt_at)
+             upstream_log_id = ?, attempts = attempts + ?, next_attempt_at = COALESCE(?, next_attempt_at)
          WHERE app_id = ? AND message_id = ?",
     )
     .bind(state)
@@ -156,6 +160,7 @@ pub async fn settle(
     .bind(upstream.code)
     .bind(upstream.msg.as_deref())
     .bind(upstream.log_id.as_deref())
+    .bind(!is_a_wait)
     .bind(next_attempt_at.map(Timestamp::unix_ms))
     .bind(app_id.as_str())
     .bind(message_id.as_str())
@@ -176,6 +181,8 @@ pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueErro
     for reason in ReasonCode::ALL.iter().filter(|reason| reason.lies_in_configuration()) {
         reasons.push_bind(reason.as_str());
     }
+    // No command reaches these rows: a start is the one occasion to try again what an outage ended.
+    reasons.push_bind(ReasonCode::AttemptsExhausted.as_str());
     update.push(")");
     Ok(update.build().execute(write).await?.rows_affected())
 }
