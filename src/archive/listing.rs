@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::received::{self, Received};
 use crate::catalogue::forwards::{self, Surroundings};
-use crate::catalogue::{Catalogue, CatalogueError};
+use crate::catalogue::{Catalogue, CatalogueError, messages};
 use crate::clock::Clock;
 use crate::domain::download::{Upstream, Verdict};
 use crate::domain::id::{AppId, MessageId};
@@ -71,15 +71,21 @@ impl Lister {
         let listing = listing.map_err(NotListed::Refused)?;
         if listing.unreadable > 0 {
             tracing::warn!(app.id = %app_id, message.id = %asked, unreadable = listing.unreadable,
-                "Some messages inside message {asked} cannot be read and are left out");
+                "Some messages inside message {asked} cannot be read and are left out; the message is marked");
         }
         let mut items = without_repetitions(listing.items);
         if items.iter().any(|item| item.message.message_id == *asked && item.deleted) {
             return Err(NotListed::Refused(recalled()));
         }
+        if !items.iter().any(|item| item.message.message_id == *asked) {
+            return Err(NotListed::Refused(incomplete()));
+        }
         while !items.is_empty() {
             let rest = items.split_off(items.len().min(BATCH));
             self.write(app_id, asked, std::mem::replace(&mut items, rest)).await?;
+        }
+        if listing.unreadable > 0 {
+            messages::mark_unreadable(self.catalogue.write()?, app_id, asked).await?;
         }
         Ok(())
     }
@@ -112,6 +118,12 @@ fn refused(reason: ReasonCode, what: &str) -> Refusal {
 
 fn recalled() -> Refusal {
     refused(ReasonCode::MessageDeleted, "the platform lists the message as deleted")
+}
+
+/// An answer without the message that was asked for is not the listing: it is tried again.
+fn incomplete() -> Refusal {
+    let what = "the platform's listing lacks the message that was asked for";
+    Refusal { verdict: Verdict::Retry(ReasonCode::NotAFile), ..refused(ReasonCode::NotAFile, what) }
 }
 
 fn unknown() -> Refusal {

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use sqlx::{QueryBuilder, Row, Sqlite};
+use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
 use super::{CatalogueError, Transaction};
-use crate::domain::id::{AppId, ChatId, EventRowId, OpenId};
+use crate::domain::id::{AppId, ChatId, EventRowId, MessageId, OpenId};
 use crate::domain::message::{Message, Problem};
 use crate::domain::time::Timestamp;
 
@@ -74,6 +74,20 @@ pub async fn insert(
     let told = rows.iter().map(|row| row.try_get::<Option<i64>, _>("event_row_id"));
     let told = told.filter_map(|event| event.transpose().map(|event| event.map(EventRowId)));
     Ok(told.collect::<Result<_, _>>()?)
+}
+
+/// Marks a message of whose content something could not be read.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn mark_unreadable(write: &SqlitePool, app_id: &AppId, message_id: &MessageId) -> Result<(), CatalogueError> {
+    sqlx::query("UPDATE messages SET problem = ? WHERE app_id = ? AND message_id = ?")
+        .bind(Problem::ContentUnreadable.as_str())
+        .bind(app_id.as_str())
+        .bind(message_id.as_str())
+        .execute(write)
+        .await?;
+    Ok(())
 }
 
 /// Replaces what was read from a message's content, if it was this delivery that told it. Returns
