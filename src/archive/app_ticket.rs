@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::notice::{Notice, Use};
-use crate::catalogue::resources::{Ending, Finished};
+use crate::catalogue::endings::{Ending, Finished};
 use crate::catalogue::{Catalogue, CatalogueError, Transaction, app_tickets};
 use crate::domain::app::AppKind;
 use crate::domain::id::{AppId, ResourceId};

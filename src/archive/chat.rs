@@ -3,7 +3,7 @@
 
 use super::notice::{Notice, Use};
 use crate::catalogue::chats::News;
-use crate::catalogue::resources::{Ending, Finished};
+use crate::catalogue::endings::{Ending, Finished};
 use crate::catalogue::{Catalogue, CatalogueError, Transaction, cleared};
 use crate::domain::chat::{Downloads, Presence};
 use crate::domain::id::{AppId, ChatId, ResourceId};

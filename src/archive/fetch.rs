@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::download::{Downloader, Transfer};
 use super::record;
-use crate::catalogue::resources::{self, Ending, Lease, Take};
+use crate::catalogue::endings::Ending;
+use crate::catalogue::resources::{self, Lease, Take};
 use crate::catalogue::{Catalogue, CatalogueError, by_hand};
 use crate::clock::Clock;
 use crate::domain::download::State;

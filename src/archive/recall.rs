@@ -2,8 +2,8 @@
 //! tried, because the platform sometimes hands it out.
 
 use super::notice::{Notice, Use};
+use crate::catalogue::endings::{Ending, Finished};
 use crate::catalogue::recalls::{self, Recall};
-use crate::catalogue::resources::{Ending, Finished};
 use crate::catalogue::{CatalogueError, Transaction};
 use crate::domain::id::{MessageId, ResourceId};
 use crate::domain::reason::ReasonCode;

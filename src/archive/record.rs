@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{app_ticket, chat, recall};
-use crate::catalogue::resources::{self, Ending, Finished};
+use crate::catalogue::endings::{self, Ending, Finished};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::download::{LONGEST_PAUSE, Upstream};
 use crate::domain::error::chain;
@@ -91,7 +91,7 @@ async fn write_somehow(catalogue: &Catalogue, owner: &str, finished: &mut [Finis
 pub async fn write(catalogue: &Catalogue, owner: &str, finished: &mut [Finished]) -> Result<(), CatalogueError> {
     let mut transaction = catalogue.begin().await?;
     recall::explain(&mut transaction, finished).await?;
-    resources::record(&mut transaction, owner, finished).await?;
+    endings::record(&mut transaction, owner, finished).await?;
     chat::reconsider(&mut transaction, finished).await?;
     app_ticket::requeue_overtaken(&mut transaction, finished).await?;
     transaction.commit().await
