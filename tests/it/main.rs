@@ -5,6 +5,7 @@
 mod api;
 mod apps;
 mod architecture;
+mod bad_input;
 mod catalogue;
 mod cli;
 mod codes;
