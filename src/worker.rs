@@ -17,7 +17,7 @@ use crate::archive::download::{Downloader, Transfer};
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
 use crate::catalogue::endings::Ending;
-use crate::catalogue::resources::{self, Claim, Lease, Queue};
+use crate::catalogue::resources::{self, Claim, Lease, Queue, Wanted};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::clock::Clock;
 use crate::domain::error::chain;
@@ -228,10 +228,16 @@ impl Lane {
 
     /// One try in a task of its own, so that a fault of ours ends this try and no other.
     async fn try_and_record(self, claim: Claim, Slot { transfer, whole }: Slot) {
+        let may_have_twins = !matches!(claim.wanted, Ok(Wanted::Bytes { otherwise: None, .. }));
         let finished = self.downloader.run_isolated(claim, Transfer::holding(transfer)).await;
-        let has_opened = matches!(finished.ending, Ending::Opened);
+        let makes_due = match finished.ending {
+            Ending::Opened => true,
+            // Those that waited for the same bytes now try for themselves.
+            Ending::Ended { .. } => may_have_twins,
+            _ => false,
+        };
         self.shared.recorder.record(finished).await;
-        if has_opened {
+        if makes_due {
             self.shared.due.send_replace(());
         }
         drop(whole);

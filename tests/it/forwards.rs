@@ -283,3 +283,21 @@ async fn whoever_recalls_a_forward_recalls_what_is_inside_before_and_after_it_is
         assert_eq!(scalar::<i64>(&app, hidden).await, 5, "recalled first: {recalled_first}");
     }
 }
+
+#[tokio::test]
+async fn many_that_wait_for_the_same_bytes_go_on_at_once_when_they_are_refused() {
+    let app = spawn_app().await;
+    // A second each, if nobody were told, would be more than anybody waits for here.
+    let messages = 60;
+    app.fault(json!({"route": "resource", "do": {"answer": {"status": 400, "code": 234_003}}}));
+    let content = json!({"image_key": Media::Png.key(1)}).to_string();
+    let item =
+        |id: &str, kind: &str, content: &str| json!({"message_id": id, "msg_type": kind, "body": {"content": content}});
+    let inside = (0..messages).map(|n| item(&format!("om_inside_{n}"), "image", &content));
+    let items = std::iter::once(item("om_forward", "merge_forward", "words")).chain(inside).collect();
+    app.platform.put_message("om_forward", items);
+    app.deliver(&event::merge_forward("om_forward")).await;
+    app.drain().await;
+    let refused = "SELECT COUNT(*) FROM resources WHERE reason_code = 'not_in_message'";
+    assert_eq!(scalar::<i64>(&app, refused).await, messages);
+}
