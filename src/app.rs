@@ -40,7 +40,7 @@ use crate::http::api::Api;
 use crate::http::health::Vitals;
 use crate::http::webhook::Gate;
 use crate::metrics::Metrics;
-use crate::worker::{Lane, Shared, Slots, keep_leases};
+use crate::worker::{InFlight, Lane, Shared, Slots, keep_leases};
 
 /// The lease owner of the one process that serves a data directory.
 const OWNER: &str = "serve";
@@ -164,6 +164,7 @@ impl App {
             catalogue: catalogue.clone(),
             space: space.clone(),
             owner: OWNER.into(),
+            in_flight: InFlight::default(),
             clock: clock.clone(),
             due,
             recorder,

@@ -6,6 +6,8 @@
 //! download's place. A resource's row is its job, so a crash loses nothing: what was running is due
 //! again when its lease is over.
 
+mod in_flight;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use self::in_flight::InFlight;
 use crate::archive::download::{Downloader, Transfer};
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
@@ -46,6 +49,8 @@ pub struct Shared {
     pub space: Space,
     /// The lease owner.
     pub owner: Arc<str>,
+    /// What it works on.
+    pub in_flight: InFlight,
     /// The clock.
     pub clock: Clock,
     /// Told when something may have become due.
@@ -228,6 +233,7 @@ impl Lane {
 
     /// One try in a task of its own, so that a fault of ours ends this try and no other.
     async fn try_and_record(self, claim: Claim, Slot { transfer, whole }: Slot) {
+        let flight = self.shared.in_flight.begin(claim.id);
         let may_have_twins = !matches!(claim.wanted, Ok(Wanted::Bytes { otherwise: None, .. }));
         let finished = self.downloader.run_isolated(claim, Transfer::holding(transfer)).await;
         let makes_due = match finished.ending {
@@ -240,7 +246,7 @@ impl Lane {
         if makes_due {
             self.shared.due.send_replace(());
         }
-        drop(whole);
+        drop((flight, whole));
     }
 }
 
@@ -260,7 +266,8 @@ pub async fn keep_leases(shared: Shared, shutdown: CancellationToken) {
 async fn lease_chore(shared: &Shared) -> Result<(), CatalogueError> {
     let now = shared.clock.now();
     let write = shared.catalogue.write()?;
-    resources::renew_leases(write, Lease { owner: &shared.owner, until: now.after(LEASE) }).await?;
+    let lease = Lease { owner: &shared.owner, until: now.after(LEASE) };
+    resources::renew_leases(write, lease, &shared.in_flight.ids()).await?;
     let reclaimed = resources::reclaim_expired(write, now).await?;
     if reclaimed > 0 {
         tracing::warn!(reclaimed, "Took back downloads whose lease was over");
@@ -272,6 +279,8 @@ async fn lease_chore(shared: &Shared) -> Result<(), CatalogueError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::listing::seed::{Seed, Seeded, noon};
+    use crate::domain::download::State;
 
     #[tokio::test]
     async fn every_lane_keeps_slots_whatever_the_others_hold() {
@@ -285,6 +294,32 @@ mod tests {
             }
             assert_eq!(held.iter().map(Vec::len).sum::<usize>(), total);
         }
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_nobody_works_on_is_given_back_when_its_lease_is_over() {
+        let seeded = Seeded::new().await;
+        let running = || Seed::ended(State::Running, "upstream_error");
+        let (worked_on, lost) = (seeded.add("img_1", running()).await, seeded.add("img_2", running()).await);
+        let (recorder, _recording) = Recorder::start(seeded.catalogue.clone(), "worker".to_owned());
+        let shared = Shared {
+            catalogue: seeded.catalogue.clone(),
+            space: Space::new(&[seeded.directory.path()], 0),
+            owner: "worker".into(),
+            in_flight: InFlight::default(),
+            clock: Clock::fixed(noon().after(LEASE)),
+            due: watch::Sender::new(()),
+            recorder,
+        };
+        let flight = shared.in_flight.begin(worked_on);
+        lease_chore(&shared).await.unwrap();
+        let state = async |id| resources::standing(seeded.catalogue.read(), id).await.unwrap().unwrap().0;
+        assert_eq!((state(worked_on).await, state(lost).await), (State::Running, State::Pending));
+
+        drop(flight);
+        shared.clock.set(noon().after(LEASE * 3));
+        lease_chore(&shared).await.unwrap();
+        assert_eq!(state(worked_on).await, State::Pending);
     }
 
     #[tokio::test]

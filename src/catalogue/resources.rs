@@ -6,6 +6,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
+use super::retry::json_list;
 use super::{CatalogueError, Transaction, tickets};
 use crate::domain::download::State;
 use crate::domain::error::chain;
@@ -487,16 +488,20 @@ fn read_ticket_image(key: &str, index_asked: i64) -> Option<Target> {
     Some(Target::TicketImage { ticket_id: ticket_id.to_owned(), msg_id: msg_id.to_owned(), index })
 }
 
-/// Extends the leases of an owner.
+/// Extends an owner's leases of these resources.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn renew_leases(write: &SqlitePool, lease: Lease<'_>) -> Result<(), CatalogueError> {
-    sqlx::query("UPDATE resources SET lease_until = ? WHERE state = 'running' AND lease_owner = ?")
-        .bind(lease.until.unix_ms())
-        .bind(lease.owner)
-        .execute(write)
-        .await?;
+pub async fn renew_leases(write: &SqlitePool, lease: Lease<'_>, ids: &[ResourceId]) -> Result<(), CatalogueError> {
+    sqlx::query(
+        "UPDATE resources SET lease_until = ?
+         WHERE state = 'running' AND lease_owner = ? AND resource_row_id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(lease.until.unix_ms())
+    .bind(lease.owner)
+    .bind(json_list(ids))
+    .execute(write)
+    .await?;
     Ok(())
 }
 
