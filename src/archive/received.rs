@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::names::GOOD_FOR;
+use crate::catalogue::forwards::{self, ListedMessage};
 use crate::catalogue::messages::{self, NewMessage, NewSender};
 use crate::catalogue::quotes::{self, Quote};
 use crate::catalogue::resources::{self, NewResource};
@@ -73,6 +74,15 @@ impl Received {
         }
     }
 
+    fn listed_for(&self) -> Option<ListedMessage<'_>> {
+        let Message { app_id, message_id, .. } = &self.message;
+        match &self.origin {
+            Origin::Event(_) => None,
+            Origin::Asked => Some(ListedMessage { app_id, asked: message_id, message_id }),
+            Origin::Forward(container) => Some(ListedMessage { app_id, asked: container, message_id }),
+        }
+    }
+
     fn row(&self) -> NewMessage<'_> {
         NewMessage {
             event: self.event(),
@@ -113,6 +123,8 @@ pub(super) async fn write(
     received: &[&Received],
 ) -> Result<HashSet<EventRowId>, CatalogueError> {
     let ours = write_messages(transaction, received).await?;
+    let listed: Vec<_> = received.iter().filter_map(|received| received.listed_for()).collect();
+    forwards::note_listed(transaction, &listed).await?;
     let owns = |received: &Received| received.event().is_none_or(|event| ours.contains(&event));
     let owning: Vec<&Received> = received.iter().copied().filter(|received| owns(received)).collect();
     write_senders(transaction, &owning).await?;

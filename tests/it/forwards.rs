@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use larkive::catalogue::listing::resource::Resource;
 use larkive::domain::download::State;
-use larkive::domain::message::OnRecall;
 use larkive::domain::reason::ReasonCode;
 use larkive::domain::resource::Role;
-use larkive::sandbox::event::{Notice, NoticeEvent};
 use larkive::sandbox::listing::{CROWD_WORDS, FOREIGN_CHAT, Listed};
 use larkive::sandbox::samples::Media;
 use larkive::sandbox::{Route, event};
@@ -257,31 +255,6 @@ async fn a_quoted_message_that_cannot_be_had_is_told_to_the_operator_and_is_no_f
     assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM resources").await, 0);
     app.advance(Duration::from_secs(100_000)).await;
     assert_eq!(app.platform.requests_of(Route::Message), 2);
-}
-
-#[tokio::test]
-async fn whoever_recalls_a_forward_recalls_what_is_inside_before_and_after_it_is_opened() {
-    let forward = Listed::Album.id(1);
-    let recall =
-        NoticeEvent { event_id: "e-recall".to_owned(), notice: Notice::Recalled { message_id: forward.clone() } };
-    for recalled_first in [true, false] {
-        let app = spawn_app_with(Options { on_recall: OnRecall::Hide, ..Options::default() }).await;
-        let recall = recall.payload(app.sender.app(), app.clock.now());
-        if recalled_first {
-            app.deliver_payload(&recall).await;
-            app.drain().await;
-        }
-        app.deliver(&event::merge_forward(&forward)).await;
-        app.drain().await;
-        if !recalled_first {
-            app.deliver_payload(&recall).await;
-            app.drain().await;
-        }
-        assert!(app.resources().await.is_empty(), "shown although recalled, first: {recalled_first}");
-        let hidden =
-            "SELECT COUNT(*) FROM v_resources WHERE hidden = 1 AND recalled_at IS NOT NULL AND state = 'stored'";
-        assert_eq!(scalar::<i64>(&app, hidden).await, 5, "recalled first: {recalled_first}");
-    }
 }
 
 #[tokio::test]

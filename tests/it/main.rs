@@ -21,6 +21,7 @@ mod life;
 mod program;
 mod properties;
 mod rate_limits;
+mod recalled_forwards;
 mod redelivery;
 mod regression;
 mod shutdown;
