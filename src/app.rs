@@ -14,10 +14,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::app_ticket;
-use crate::archive::chat;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
 use crate::archive::ingest::Inbox;
+use crate::archive::left_over::LeftOver;
 use crate::archive::listing::Lister;
 use crate::archive::names::Namer;
 use crate::archive::quote::Quoter;
@@ -114,6 +114,7 @@ pub struct App {
     pub lanes: Vec<Lane>,
     quoters: Vec<Quoter>,
     namers: Vec<Namer>,
+    left_over: LeftOver,
     /// Tells lanes and expander that there may be something to do.
     pub wake: Arc<dyn Fn() + Send + Sync>,
     shared: Shared,
@@ -141,15 +142,15 @@ impl App {
         let catalogue = Catalogue::open(&layout.catalogue).await?;
         let store = Store::open(&layout.store, &layout.spool)
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
-        take_back(&catalogue, clock.now()).await?;
+        let left_over = take_back(&catalogue, clock.now()).await?;
         recalls::set_policy(catalogue.write()?, setup.on_recall).await?;
-        Self::assemble(setup, clock, catalogue, store, (public, admin), lock)
+        Self::assemble(setup, clock, (catalogue, left_over), store, (public, admin), lock)
     }
 
     fn assemble(
         setup: Setup,
         clock: Clock,
-        catalogue: Catalogue,
+        (catalogue, left_over): (Catalogue, LeftOver),
         store: Store,
         (public, admin): (TcpListener, Option<TcpListener>),
         lock: File,
@@ -206,6 +207,7 @@ impl App {
             lanes,
             quoters,
             namers,
+            left_over,
             wake,
             shared,
             routes,
@@ -255,6 +257,7 @@ impl App {
         for namer in self.namers {
             crew.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));
         }
+        crew.add("left over", self.left_over.run(self.shared.due.clone(), shutdown.clone()));
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
         for lane in self.lanes {
             crew.add("lane", lane.run(shutdown.clone()));
@@ -341,18 +344,17 @@ async fn close(catalogue: Catalogue) {
 
 /// Takes back what dead processes had claimed (an earlier `serve`, and anybody whose lease is over)
 /// and refreshes the texts of reasons. Everything blocked by the configuration gets one try, because
-/// the configuration may be another one now.
-async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<()> {
+/// the configuration may be another one now; returns what is left to do of that.
+async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<LeftOver> {
     let write = catalogue.write()?;
     catalogue::reasons::write_texts(write, ReasonCode::ALL).await?;
     let unfinished = resources::reclaim_of(write, OWNER).await? + resources::reclaim_expired(write, now).await?;
-    let requeued = resources::requeue_configured(write).await?
-        + quotes::requeue_configured(write).await?
-        + chat::requeue_left_over(catalogue).await?;
+    let left_over = LeftOver::take_up(catalogue).await?;
+    let requeued = left_over.taken_up() + quotes::requeue_configured(write).await?;
     if unfinished + requeued > 0 {
         tracing::info!(unfinished, requeued, "Took up what an earlier process left");
     }
-    Ok(())
+    Ok(left_over)
 }
 
 fn lock(data_dir: &Path) -> anyhow::Result<File> {

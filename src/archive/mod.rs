@@ -7,6 +7,7 @@ pub mod download;
 pub mod expand;
 pub mod fetch;
 pub mod ingest;
+pub mod left_over;
 pub mod listing;
 pub mod names;
 pub mod notice;

@@ -111,6 +111,7 @@ impl Received {
             app_id: &self.message.app_id,
             quoted: self.message.parent_id.as_deref().and_then(path_segment)?,
             by: &self.message.message_id,
+            chat_id: &self.message.chat_id,
             seen_at: self.received_at,
         })
     }

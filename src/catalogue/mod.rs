@@ -11,6 +11,7 @@ pub mod endings;
 pub mod events;
 pub mod forwards;
 pub mod listing;
+pub mod mended;
 pub mod messages;
 pub mod names;
 pub mod quotes;

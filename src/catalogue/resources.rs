@@ -532,26 +532,6 @@ pub async fn reclaim_of(write: &SqlitePool, owner: &str) -> Result<u64, Catalogu
     Ok(update.build().execute(write).await?.rows_affected())
 }
 
-/// Makes every blocked resource due whose cause lies in the configuration: a new start is worth
-/// one try. Returns how many there were. (That a blocked one is not stored is said to SQLite in
-/// so many words, because its index covers what is not stored.)
-///
-/// # Errors
-/// If SQLite fails.
-pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueError> {
-    let mut update = QueryBuilder::<Sqlite>::new(
-        "UPDATE resources
-         SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
-         WHERE state = 'blocked' AND state <> 'stored' AND reason_code IN (",
-    );
-    let mut reasons = update.separated(", ");
-    for reason in ReasonCode::ALL.iter().filter(|reason| reason.lies_in_configuration()) {
-        reasons.push_bind(reason.as_str());
-    }
-    update.push(")");
-    Ok(update.build().execute(write).await?.rows_affected())
-}
-
 /// Whether anything is due for an app in one queue now: a look that does not take the write lock.
 ///
 /// # Errors

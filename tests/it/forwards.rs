@@ -7,6 +7,7 @@ use larkive::catalogue::listing::resource::Resource;
 use larkive::domain::download::State;
 use larkive::domain::reason::ReasonCode;
 use larkive::domain::resource::Role;
+use larkive::sandbox::event::{Notice, NoticeEvent};
 use larkive::sandbox::listing::{CROWD_WORDS, FOREIGN_CHAT, Listed};
 use larkive::sandbox::samples::Media;
 use larkive::sandbox::{Route, event};
@@ -255,6 +256,93 @@ async fn a_quoted_message_that_cannot_be_had_is_told_to_the_operator_and_is_no_f
     assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM resources").await, 0);
     app.advance(Duration::from_secs(100_000)).await;
     assert_eq!(app.platform.requests_of(Route::Message), 2);
+}
+
+/// Puts a forward on the platform whose only message is a picture from another chat, and delivers it.
+async fn deliver_foreign_picture(app: &TestApp, key: &str) {
+    let content = json!({"image_key": key}).to_string();
+    let picture =
+        json!({"message_id": "om_inside", "msg_type": "image", "chat_id": FOREIGN_CHAT, "body": {"content": content}});
+    let forward = json!({"message_id": "om_forward", "msg_type": "merge_forward", "body": {"content": "words"}});
+    app.platform.put_message("om_forward", vec![forward, picture]);
+    app.deliver(&event::merge_forward("om_forward")).await;
+    app.drain().await;
+}
+
+async fn tell(app: &TestApp, notice: Notice) {
+    app.clock.set(app.clock.now().after(Duration::from_secs(60)));
+    let event = NoticeEvent { event_id: format!("{:032x}", fastrand::u128(..)), notice };
+    app.deliver_payload(&event.payload(app.sender.app(), app.clock.now())).await;
+    app.drain().await;
+}
+
+#[tokio::test]
+async fn what_the_forwards_chat_had_blocked_is_due_again_when_that_chat_clears_and_not_its_own() {
+    let app = spawn_app().await;
+    let key = Media::Png.key(1);
+    app.fault(json!({"route": "resource", "times": 1, "do": {"answer": {"status": 400, "code": 234_004}}}));
+    deliver_foreign_picture(&app, &key).await;
+    let blocked = app.resource(&key).await.resource;
+    assert_eq!(blocked.reason_code, Some(ReasonCode::AppNotInChat));
+    assert_eq!(blocked.chat_id.unwrap().as_str(), FOREIGN_CHAT);
+
+    tell(&app, Notice::BotAdded { chat_id: FOREIGN_CHAT.to_owned() }).await;
+    assert_eq!(app.resource(&key).await.resource.state, State::Blocked, "nobody asks that chat");
+    tell(&app, Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() }).await;
+    app.assert_stored(&key).await;
+}
+
+#[tokio::test]
+async fn a_forwards_chat_that_clears_during_the_try_is_made_good_for() {
+    let app = spawn_app().await;
+    let key = Media::Png.key(1);
+    let refusal = json!({"answer": {"status": 400, "code": 234_004}});
+    app.fault(json!({"route": "resource", "times": 1, "delay_ms": 300, "do": refusal}));
+    let delivering = deliver_foreign_picture(&app, &key);
+    let adding = async {
+        app.platform.until_called(Route::Resource, 1).await;
+        tell(&app, Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() }).await;
+    };
+    tokio::join!(delivering, adding);
+    app.assert_stored(&key).await;
+}
+
+#[tokio::test]
+async fn a_quoted_message_is_asked_for_again_when_its_chat_clears() {
+    for (code, unrelated, cleared_by) in [
+        (230_002, "all_members", Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() }),
+        (
+            231_203,
+            "not_anyone",
+            Notice::ChatRestricted { chat_id: event::GROUP_CHAT.to_owned(), downloads: "all_members" },
+        ),
+    ] {
+        let app = spawn_app().await;
+        let quoted = Listed::Picture.id(3);
+        app.fault(json!({"route": "message", "times": 1, "do": {"answer": {"status": 400, "code": code}}}));
+        app.deliver(&event::reply("om_1", &quoted)).await;
+        app.drain().await;
+        tell(&app, Notice::ChatRestricted { chat_id: event::GROUP_CHAT.to_owned(), downloads: unrelated }).await;
+        tell(&app, Notice::BotAdded { chat_id: FOREIGN_CHAT.to_owned() }).await;
+        assert_eq!(app.platform.requests_of(Route::Message), 1, "{code}: another cause, another chat");
+        assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM v_quoted_failed").await, 1);
+
+        tell(&app, cleared_by).await;
+        assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM v_quoted_failed").await, 0, "{code}");
+        assert_eq!(app.resources().await[0].state, State::Stored, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_quoted_message_whose_chat_clears_during_the_question_is_asked_for_once_more() {
+    let app = spawn_app().await;
+    let refusal = json!({"answer": {"status": 400, "code": 230_002}});
+    app.fault(json!({"route": "message", "delay_ms": 300, "times": 2, "do": refusal}));
+    app.deliver(&event::reply("om_1", &Listed::Picture.id(3))).await;
+    app.platform.until_called(Route::Message, 1).await;
+    tell(&app, Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() }).await;
+    assert_eq!(app.platform.requests_of(Route::Message), 2, "the second refusal is believed");
+    assert_eq!(scalar::<String>(&app, "SELECT reason_code FROM v_quoted_failed").await, "app_not_in_chat");
 }
 
 #[tokio::test]
