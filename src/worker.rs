@@ -8,13 +8,16 @@
 
 mod in_flight;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::in_flight::Flight;
 pub use self::in_flight::InFlight;
 use crate::archive::download::{Downloader, Transfer};
 use crate::archive::record::Recorder;
@@ -119,6 +122,35 @@ fn tries_for(transfers: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(transfers.saturating_mul(TRIES_FOR_EACH_TRANSFER)))
 }
 
+/// Rows that are claimed before there is a place for them, while places become free so fast that each
+/// claim would be for a few rows only: a claim is a commit.
+#[derive(Debug)]
+struct Ahead {
+    claims: VecDeque<(Claim, Flight)>,
+    /// How many more are claimed than there are places.
+    surplus: usize,
+    claimed_at: Instant,
+}
+
+/// Claims that follow each other faster than this are for more rows, slower ones for fewer.
+const CLAIM_EVERY: Duration = Duration::from_millis(10);
+/// The most that is claimed ahead: what is newer waits behind it.
+const LARGEST_SURPLUS: usize = 64;
+
+impl Ahead {
+    fn new() -> Self {
+        Self { claims: VecDeque::new(), surplus: 0, claimed_at: Instant::now() }
+    }
+
+    /// How many rows to claim for so many places.
+    fn wanted(&mut self, places: usize) -> usize {
+        let is_fast = self.claimed_at.elapsed() < CLAIM_EVERY;
+        self.claimed_at = Instant::now();
+        self.surplus = if is_fast { (self.surplus * 2 + 1).min(LARGEST_SURPLUS) } else { self.surplus / 2 };
+        places + self.surplus
+    }
+}
+
 /// Works on one queue of one app.
 #[derive(Debug, Clone)]
 pub struct Lane {
@@ -146,10 +178,10 @@ impl Lane {
     /// finish is still claimed when this returns.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut due = self.shared.due.subscribe();
-        let mut tries = JoinSet::new();
+        let (mut ahead, mut tries) = (Ahead::new(), JoinSet::new());
         while !shutdown.is_cancelled() {
             due.borrow_and_update();
-            let pause = match self.start_some(&mut tries, &shutdown).await {
+            let pause = match self.start_some(&mut ahead, &mut tries, &shutdown).await {
                 Ok(0) => POLL,
                 Ok(_) => continue,
                 Err(error) => {
@@ -174,10 +206,10 @@ impl Lane {
     /// # Errors
     /// If the catalogue fails.
     pub async fn drain(&self) -> Result<usize, CatalogueError> {
-        let mut count = 0;
+        let (mut ahead, mut count) = (Ahead::new(), 0);
         loop {
             let mut tries = JoinSet::new();
-            match self.start_some(&mut tries, &CancellationToken::new()).await? {
+            match self.start_some(&mut ahead, &mut tries, &CancellationToken::new()).await? {
                 0 => return Ok(count),
                 started => count += started,
             }
@@ -186,7 +218,12 @@ impl Lane {
     }
 
     /// Claims as much as there are free slots for and starts it; returns how much that was.
-    async fn start_some(&self, tries: &mut JoinSet<()>, shutdown: &CancellationToken) -> Result<usize, CatalogueError> {
+    async fn start_some(
+        &self,
+        ahead: &mut Ahead,
+        tries: &mut JoinSet<()>,
+        shutdown: &CancellationToken,
+    ) -> Result<usize, CatalogueError> {
         while tries.try_join_next().is_some() {}
         let Some(Some(slots)) = shutdown.run_until_cancelled(self.slots.take_free()).await else { return Ok(0) };
         if self.disk_is_full() {
@@ -196,10 +233,13 @@ impl Lane {
             }
             return Ok(0);
         }
-        let claims = self.claim(slots.len()).await?;
-        let count = claims.len();
-        for (claim, slot) in claims.into_iter().zip(slots) {
-            tries.spawn(self.clone().try_and_record(claim, slot));
+        if ahead.claims.len() < slots.len() {
+            let wanted = ahead.wanted(slots.len() - ahead.claims.len());
+            ahead.claims.extend(self.claim(wanted).await?);
+        }
+        let count = slots.len().min(ahead.claims.len());
+        for (claimed, slot) in ahead.claims.drain(..count).zip(slots) {
+            tries.spawn(self.clone().try_and_record(claimed, slot));
         }
         Ok(count)
     }
@@ -219,8 +259,8 @@ impl Lane {
         }
     }
 
-    async fn claim(&self, limit: usize) -> Result<Vec<Claim>, CatalogueError> {
-        let Shared { catalogue, owner, clock, .. } = &self.shared;
+    async fn claim(&self, limit: usize) -> Result<Vec<(Claim, Flight)>, CatalogueError> {
+        let Shared { catalogue, owner, in_flight, clock, .. } = &self.shared;
         let now = clock.now();
         let lease = Lease { owner, until: now.after(LEASE) };
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
@@ -228,12 +268,16 @@ impl Lane {
         if !resources::any_due(catalogue.read(), queue, now).await? {
             return Ok(Vec::new());
         }
-        resources::claim(catalogue.write()?, queue, lease, now, limit, fastrand::f64()).await
+        let claims = resources::claim(catalogue.write()?, queue, lease, now, limit, fastrand::f64()).await?;
+        let in_flight = |claim: Claim| {
+            let flight = in_flight.begin(claim.id);
+            (claim, flight)
+        };
+        Ok(claims.into_iter().map(in_flight).collect())
     }
 
     /// One try in a task of its own, so that a fault of ours ends this try and no other.
-    async fn try_and_record(self, claim: Claim, Slot { transfer, whole }: Slot) {
-        let flight = self.shared.in_flight.begin(claim.id);
+    async fn try_and_record(self, (claim, flight): (Claim, Flight), Slot { transfer, whole }: Slot) {
         let may_have_twins = !matches!(claim.wanted, Ok(Wanted::Bytes { otherwise: None, .. }));
         let finished = self.downloader.run_isolated(claim, Transfer::holding(transfer)).await;
         let makes_due = match finished.ending {

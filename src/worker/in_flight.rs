@@ -1,4 +1,4 @@
-//! In flight: the rows that this process works on.
+//! In flight: the rows that this process has claimed and works on, or is about to.
 //!
 //! Only their claims are renewed, so that a row whose try was lost, through whatever fault, is due
 //! again when its lease is over.
