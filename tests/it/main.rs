@@ -24,6 +24,7 @@ mod redelivery;
 mod regression;
 mod shutdown;
 mod sources;
+mod store_apps;
 mod support;
 mod tokens;
 mod webhook;
