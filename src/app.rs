@@ -14,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::app_ticket;
+use crate::archive::asker::Asker;
 use crate::archive::chat;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
@@ -187,7 +188,7 @@ impl App {
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
             api: Api {
                 catalogue: catalogue.clone(),
-                apps: setup.apps.iter().map(|app| app.keys.app_id.clone()).collect(),
+                apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
                 store: Arc::new(store.clone()),
                 admin_token: setup.admin_token,
                 clock: clock.clone(),

@@ -5,9 +5,10 @@
 use sqlx::SqlitePool;
 
 use super::CatalogueError;
-use super::resources::UNCLAIMED_STATE;
+use super::resources::{Identity, UNCLAIMED_STATE};
 use crate::domain::id::{AppId, ResourceId, ResourceKey};
 use crate::domain::resource::ResourceType;
+use crate::domain::source::Target;
 
 /// The resource of a message that carries this key, if this app was shown one: a stored one before
 /// others, then the newest.
@@ -28,6 +29,27 @@ pub async fn carried(
     );
     let id: Option<i64> = id.bind(app_id.as_str()).bind(key.as_str()).bind(kind.as_str()).fetch_optional(read).await?;
     Ok(id.map(ResourceId))
+}
+
+/// Whether it is known in which tenant's name an app asks for this: by its message, or because it was
+/// asked for before.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn knows_tenant(read: &SqlitePool, app_id: &AppId, target: &Target) -> Result<bool, CatalogueError> {
+    let identity = Identity::of(target);
+    let known = sqlx::query_scalar(
+        "SELECT EXISTS (
+             SELECT 1 FROM resources
+             WHERE app_id = ?1 AND source = ?2 AND owner = ?3 AND type = ?4 AND key = ?5 AND tenant_key IS NOT NULL
+         ) OR EXISTS (
+             SELECT 1 FROM messages
+             WHERE ?2 = 'message' AND app_id = ?1 AND message_id = ?3 AND tenant_key IS NOT NULL
+         )",
+    );
+    let known = known.bind(app_id.as_str()).bind(identity.source.as_str()).bind(&identity.owner);
+    let known = known.bind(identity.kind.map_or("", ResourceType::as_str)).bind(&identity.key);
+    Ok(known.fetch_one(read).await?)
 }
 
 /// Makes a resource due in whatever state it is, unless somebody works on it. Bytes that it has stay

@@ -382,14 +382,19 @@ async fn a_forced_fetch_that_fails_costs_nothing_that_is_there() {
     let key = Media::Png.key(1);
     let stored = &workplace.run(&fetch_words(&key)).ended(0).rows()[0];
     let force = || workplace.run(&[fetch_words(&key), vec!["--force", "--timeout", "2s"]].concat());
-    for fault in [json!({"answer": {"status": 400, "code": 230_110, "msg": "deleted"}}), json!("hang")] {
+    let deleted = json!({"answer": {"status": 400, "code": 230_110, "msg": "deleted"}});
+    for (fault, said) in [(deleted, "230110"), (json!("hang"), "time was up")] {
         platform.clear_faults();
         platform.fault(rule(json!({"key": key, "do": fault})));
-        force();
+        let told = force().ended(0).stderr;
+        let told = told.lines().filter(|line| line.contains("could not be fetched anew")).collect::<Vec<_>>();
+        assert!(told.len() == 1 && told[0].contains(said), "{told:?}");
         let kept = &workplace.run(&["show", stored["id"].as_str().unwrap()]).ended(0).rows()[0];
         for member in ["state", "sha256", "stored_at", "reason_code"] {
             assert_eq!(kept[member], stored[member], "{member} after {fault}");
         }
+        let tries: Vec<_> = kept["tries"].as_array().unwrap().iter().map(|again| &again["reason_code"]).collect();
+        assert_eq!(tries, [&Value::Null, &json!("message_deleted")], "what was broken off is no try");
     }
     assert_eq!(files(&workplace.path("data/blobs/sha256")).len(), 1);
 }

@@ -9,18 +9,22 @@ use larkive::domain::reason::ReasonCode;
 use larkive::sandbox::event::{self, MessageEvent};
 use larkive::sandbox::samples::Media;
 use larkive::sandbox::{Route, Sandbox};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::apps::{Neighbour, app_at, archive_of, fault, platform};
-use crate::support::{ENCRYPT_KEY, TestApp, until};
+use crate::program::Workplace;
+use crate::support::{APP_ID, ENCRYPT_KEY, TestApp, until};
+
+/// The store app.
+const STORE: &str = "cli_store";
 
 /// An archive of a store app beside the usual app, and the platform that it lives on.
 async fn store_app() -> (Neighbour, Sandbox, TestApp) {
     let platform = platform().await;
-    let mut setup = app_at(&platform, "cli_store", Some(ENCRYPT_KEY));
+    let mut setup = app_at(&platform, STORE, Some(ENCRYPT_KEY));
     setup.kind = AppKind::Store;
     let archive = archive_of(vec![setup]).await;
-    (Neighbour::new("cli_store", Some(ENCRYPT_KEY)), platform, archive)
+    (Neighbour::new(STORE, Some(ENCRYPT_KEY)), platform, archive)
 }
 
 #[tokio::test]
@@ -162,4 +166,108 @@ async fn names_are_asked_for_in_the_name_of_the_tenant_whose_they_are() {
     }
     let users = journal.iter().filter(|entry| entry.route == Route::Users).filter_map(|entry| entry.tenant_key.clone());
     assert_eq!(users.collect::<BTreeSet<_>>(), BTreeSet::from(["tenant_a".to_owned(), "tenant_b".to_owned()]));
+}
+
+/// A picture in a message that the archive has never seen.
+fn unseen(seed: u64) -> (String, Value) {
+    let key = Media::Png.key(1000 + seed);
+    let message = format!("om_unseen_{seed}");
+    (key.clone(), json!({"source": "resource", "app_id": STORE, "message": message, "key": key, "type": "image"}))
+}
+
+/// The tenant in whose name a key was asked for.
+fn asked_for(platform: &Sandbox, key: &str) -> Option<String> {
+    platform.journal().into_iter().rfind(|entry| entry.key.as_deref() == Some(key))?.tenant_key
+}
+
+#[tokio::test]
+async fn what_no_message_tells_of_is_fetched_for_the_only_tenant_or_for_the_one_that_is_named() {
+    let (store, platform, archive) = store_app().await;
+    store.deliver_ticket(&archive, "ticket-1").await;
+    let (first, order) = unseen(1);
+    let (status, problem) = archive.post_fetch(&order).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("missing_value")), "{problem}");
+    assert!(archive.resources().await.is_empty(), "what cannot be asked for makes no row");
+
+    store.deliver_from_tenant(&archive, "tenant_a", &picture_in("tenant_a", 1)).await;
+    archive.drain().await;
+    assert_eq!(archive.post_fetch(&order).await.0, 202);
+    archive.drain().await;
+    archive.assert_stored(&first).await;
+    assert_eq!(asked_for(&platform, &first).as_deref(), Some("tenant_a"));
+
+    store.deliver_from_tenant(&archive, "tenant_b", &picture_in("tenant_b", 2)).await;
+    archive.drain().await;
+    let (second, mut order) = unseen(2);
+    let (status, problem) = archive.post_fetch(&order).await;
+    assert_eq!(status, 400);
+    assert!(problem["detail"].as_str().unwrap().contains("tenant_a, tenant_b"), "{problem}");
+    order["tenant"] = "tenant_b".into();
+    assert_eq!(archive.post_fetch(&order).await.0, 202);
+    archive.drain().await;
+    archive.assert_stored(&second).await;
+    assert_eq!(asked_for(&platform, &second).as_deref(), Some("tenant_b"));
+    // What is known is known, also by its message.
+    order.as_object_mut().unwrap().remove("tenant");
+    assert_eq!(archive.post_fetch(&order).await.1["state"], "stored");
+    order["message"] = "om_tenant_a".into();
+    order["key"] = Media::Png.key(7).into();
+    assert_eq!(archive.post_fetch(&order).await.1["tenant_key"], "tenant_a");
+    archive.drain().await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_was_named_by_mistake_is_put_right_by_naming_another() {
+    let (store, platform, archive) = store_app().await;
+    store.deliver_ticket(&archive, "ticket-1").await;
+    let refused = json!({"answer": {"status": 400, "code": 99_991_673, "msg": "not installed"}});
+    fault(&platform, json!({"route": "tenant_token", "times": 1, "do": refused}));
+    let (key, mut order) = unseen(1);
+    for (tenant_key, state) in [("tenant_wrong", State::Blocked), ("tenant_right", State::Stored)] {
+        order["tenant"] = tenant_key.into();
+        assert_eq!(archive.post_fetch(&order).await.0, 202);
+        archive.drain().await;
+        assert_eq!(archive.resource(&key).await.resource.state, state, "{tenant_key}");
+    }
+    order["app_id"] = APP_ID.into();
+    let (status, problem) = archive.post_fetch(&order).await;
+    assert_eq!((status, &problem["code"]), (400, &json!("bad_value")), "a custom app has one tenant only");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_asks_in_the_name_of_a_tenant_too() {
+    let (store, platform, archive) = store_app().await;
+    store.deliver_ticket(&archive, "ticket-1").await;
+    for (seed, tenant_key) in ["tenant_a", "tenant_b"].into_iter().enumerate() {
+        store.deliver_from_tenant(&archive, tenant_key, &picture_in(tenant_key, seed as u64)).await;
+    }
+    archive.drain().await;
+    let configuration = format!(
+        "[[apps]]\napp_id = \"{STORE}\"\napp_secret = \"secret\"\nkind = \"store\"\nbase_url = \"{}\"
+         helpdesk_id = \"12345\"\nhelpdesk_token = \"ht-sometoken\"\n",
+        platform.base_url()
+    );
+    let larkive = Workplace::bare()
+        .with("LARKIVE_CONFIG", "larkive.toml")
+        .with("LARKIVE_DATA_DIR", archive.layout.directory.to_str().unwrap())
+        .with("LARKIVE_MIN_FREE_BYTES", "0")
+        .with("RUST_LOG", "error");
+    std::fs::write(larkive.path("larkive.toml"), configuration).unwrap();
+    let run = |words: &str| tokio::task::block_in_place(|| larkive.run(&words.split(' ').collect::<Vec<_>>()));
+    let key = Media::Png.key(1001);
+    let fetch = format!("fetch resource --message om_unseen --key {key} --type image");
+    run(&fetch).refused("(tenant_a, tenant_b); name the one to ask for: --tenant");
+    let fetched = run(&format!("{fetch} --tenant tenant_b")).ended(0);
+    assert_eq!(
+        (&fetched.rows()[0]["state"], asked_for(&platform, &key).as_deref()),
+        (&json!("stored"), Some("tenant_b"))
+    );
+    run(&fetch).ended(0);
+    run("fetch lingo --all").refused("--tenant");
+    run("fetch lingo --all --tenant tenant_a").ended(0);
+    run("helpdesk subscribe").refused("--tenant");
+    let subscribed = run("helpdesk subscribe --tenant tenant_a").ended(0);
+    assert_eq!(subscribed.rows()[0]["subscribed"], true);
+    let subscribing = platform.journal().into_iter().find(|entry| entry.route == Route::HelpdeskSubscribe).unwrap();
+    assert_eq!(subscribing.tenant_key.as_deref(), Some("tenant_a"));
 }
