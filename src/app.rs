@@ -41,7 +41,7 @@ use crate::http::api::Api;
 use crate::http::health::Vitals;
 use crate::http::webhook::Gate;
 use crate::metrics::Metrics;
-use crate::worker::{Lane, Shared, Slots, keep_leases};
+use crate::worker::{Lane, Shared, Slots, keep_leases, keep_spool};
 
 /// The lease owner of the one process that serves a data directory.
 const OWNER: &str = "serve";
@@ -256,6 +256,7 @@ impl App {
             crew.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));
         }
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
+        crew.add("spool", keep_spool(self.store, shutdown.clone()));
         for lane in self.lanes {
             crew.add("lane", lane.run(shutdown.clone()));
         }
