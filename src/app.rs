@@ -25,11 +25,12 @@ use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_private_directory};
-use crate::catalogue::{self, Catalogue, quotes, recalls, resources};
+use crate::catalogue::{self, Catalogue, quotes, recalls, resources, statistics};
 use crate::clock::Clock;
 use crate::config::DataLayout;
 use crate::domain::app::AppKind;
 use crate::domain::error::chain;
+use crate::domain::id::AppId;
 use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::ReasonCode;
@@ -144,6 +145,7 @@ impl App {
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
         take_back(&catalogue, clock.now()).await?;
         recalls::set_policy(catalogue.write()?, setup.on_recall).await?;
+        warn_of_strangers(&catalogue, &app_ids(&setup.apps)).await?;
         Self::assemble(setup, clock, catalogue, store, (public, admin), lock)
     }
 
@@ -194,7 +196,7 @@ impl App {
                 clock: clock.clone(),
                 wake: wake.clone(),
             },
-            vitals: Vitals::new(catalogue.clone(), store.clone(), metrics.clone(), clock, space),
+            vitals: Vitals::new(catalogue.clone(), store.clone(), app_ids(&setup.apps), metrics.clone(), clock, space),
         };
         let writers = Writers { inbox: inbox_writer, recorder: recording };
         Ok(Self {
@@ -352,6 +354,19 @@ async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<()> 
         + chat::requeue_left_over(catalogue).await?;
     if unfinished + requeued > 0 {
         tracing::info!(unfinished, requeued, "Took up what an earlier process left");
+    }
+    Ok(())
+}
+
+fn app_ids(apps: &[AppSetup]) -> Vec<AppId> {
+    apps.iter().map(|app| app.keys.app_id.clone()).collect()
+}
+
+/// Says which apps have resources that nobody will work on.
+async fn warn_of_strangers(catalogue: &Catalogue, apps: &[AppId]) -> anyhow::Result<()> {
+    for (app_id, waiting) in statistics::unfinished_of_others(catalogue.read(), apps).await? {
+        tracing::warn!(app.id = %app_id, waiting,
+            "App {app_id} is not configured, but {waiting} of its resources wait: configure it again and restart");
     }
     Ok(())
 }

@@ -527,3 +527,26 @@ async fn secrets_come_from_files_and_go_nowhere() {
         assert!(SECRETS.iter().all(|secret| !text.contains(secret)));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_an_app_that_is_not_configured_any_more_is_said_and_ages_no_queue() {
+    let platform = platform().await;
+    let workplace = Workplace::configured(&platform.base_url());
+    platform.fault(rule(json!({"route": "resource", "do": {"page": {"status": 502}}})));
+    let (serving, address) = workplace.serve();
+    let url = format!("http://{address}/webhook/event");
+    workplace.run(&["trigger", "image", "--url", &url]).ended(0);
+    platform.until_called(Route::Resource, 1).await;
+    serving.stop().ended(0);
+
+    let workplace = workplace.with("FEISHU_APP_ID", "cli_successor");
+    let (serving, address) = workplace.serve();
+    let warning = "App cli_program is not configured, but 1 of its resources wait: configure it again and restart";
+    assert_eq!(serving.log_line(warning)["level"], "WARN");
+    let question = "GET /metrics HTTP/1.1\r\nHost: larkive\r\nConnection: close\r\n\r\n";
+    let metrics = exchange(address.parse().unwrap(), question.as_bytes()).await;
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    assert!(metrics.contains("larkive_queue_oldest_age_seconds 0.0\n"), "{metrics}");
+    assert!(metrics.contains("larkive_resources{state=\"pending\"} 1\n"), "{metrics}");
+    serving.stop().ended(0);
+}
