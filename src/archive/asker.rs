@@ -26,7 +26,7 @@ pub struct Asker {
 #[derive(Debug, thiserror::Error)]
 pub enum NoTenant {
     /// One was named to an app that has one only.
-    #[error("{0} is a custom app, which asks for its own tenant only; name none")]
+    #[error("{0} is a custom app and has one tenant only; leave the tenant out")]
     Custom(AppId),
     /// The archive has no messages of the app.
     #[error("store app {0} asks in the name of a tenant, and no message has told of one yet; name its tenant_key")]

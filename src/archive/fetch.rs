@@ -100,12 +100,13 @@ pub struct Fetcher {
 
 impl Fetcher {
     /// Makes sure that `target` is in the catalogue and works on it for as long as `manner` allows.
-    /// Returns what came of it; nothing if it is hidden, because its message was recalled.
+    /// What the configuration blocks gets one try, as at every start of the service. Returns what came of it; nothing if it is hidden, because its message was recalled.
     ///
     /// # Errors
     /// If nobody knows in whose name to ask, or the catalogue fails.
     pub async fn fetch(&self, target: &Target, manner: &Manner) -> Result<Option<Fetched>, NoTenant> {
         let id = place(&self.catalogue, &self.clock, &self.asker, target).await?;
+        by_hand::ask_again_if_configured(self.catalogue.write()?, id).await?;
         let mut last_try = Ending::Released;
         let done = tokio::select! {
             done = self.work_on(id, manner.take, &mut last_try) => done,

@@ -5,7 +5,7 @@
 use sqlx::SqlitePool;
 
 use super::CatalogueError;
-use super::resources::{Identity, UNCLAIMED_STATE};
+use super::resources::{Identity, UNCLAIMED_STATE, requeuing_configured};
 use crate::domain::id::{AppId, ResourceId, ResourceKey};
 use crate::domain::resource::ResourceType;
 use crate::domain::source::Target;
@@ -66,6 +66,17 @@ pub async fn ask_again(write: &SqlitePool, id: ResourceId) -> Result<(), Catalog
     .bind(id.0)
     .execute(write)
     .await?;
+    Ok(())
+}
+
+/// Makes a resource due that the configuration blocks: it may be another one now.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn ask_again_if_configured(write: &SqlitePool, id: ResourceId) -> Result<(), CatalogueError> {
+    let mut update = requeuing_configured();
+    update.push(" AND resource_row_id = ").push_bind(id.0);
+    update.build().execute(write).await?;
     Ok(())
 }
 

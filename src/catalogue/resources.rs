@@ -539,6 +539,11 @@ pub async fn reclaim_of(write: &SqlitePool, owner: &str) -> Result<u64, Catalogu
 /// # Errors
 /// If SQLite fails.
 pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueError> {
+    Ok(requeuing_configured().build().execute(write).await?.rows_affected())
+}
+
+/// The statement for that, to which a condition may be added.
+pub(super) fn requeuing_configured() -> QueryBuilder<Sqlite> {
     let mut update = QueryBuilder::<Sqlite>::new(
         "UPDATE resources
          SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
@@ -549,7 +554,7 @@ pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueErro
         reasons.push_bind(reason.as_str());
     }
     update.push(")");
-    Ok(update.build().execute(write).await?.rows_affected())
+    update
 }
 
 /// Whether anything is due for an app in one queue now: a look that does not take the write lock.

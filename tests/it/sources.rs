@@ -349,6 +349,8 @@ async fn the_helpdesk_is_asked_for_its_events() {
     let ran = cli.run_with(&format!("fetch ticket-image --ticket {TICKET} --msg {IMAGE}"), &[]).await;
     assert_eq!((ran.exit, ran.lines[0]["reason_code"].as_str()), (1, Some("helpdesk_denied")));
     assert_eq!(cli.platform.requests_of(Route::TicketImage), 0);
+    let ran = cli.run(&format!("fetch ticket-image --ticket {TICKET} --msg {IMAGE} --format json")).await;
+    assert_eq!((ran.exit, ran.lines[0]["state"].as_str()), (0, Some("stored")), "once it is configured");
 }
 
 #[tokio::test]
