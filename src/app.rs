@@ -14,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::app_ticket;
+use crate::archive::asker::Asker;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
 use crate::archive::ingest::Inbox;
@@ -24,11 +25,12 @@ use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_private_directory};
-use crate::catalogue::{self, Catalogue, quotes, recalls, resources};
+use crate::catalogue::{self, Catalogue, quotes, recalls, resources, statistics};
 use crate::clock::Clock;
 use crate::config::DataLayout;
 use crate::domain::app::AppKind;
 use crate::domain::error::chain;
+use crate::domain::id::AppId;
 use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::ReasonCode;
@@ -40,7 +42,7 @@ use crate::http::api::Api;
 use crate::http::health::Vitals;
 use crate::http::webhook::Gate;
 use crate::metrics::Metrics;
-use crate::worker::{InFlight, Lane, Shared, Slots, keep_leases};
+use crate::worker::{InFlight, Lane, Shared, Slots, keep_leases, keep_spool};
 
 /// The lease owner of the one process that serves a data directory.
 const OWNER: &str = "serve";
@@ -144,6 +146,7 @@ impl App {
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
         let left_over = take_back(&catalogue, clock.now()).await?;
         recalls::set_policy(catalogue.write()?, setup.on_recall).await?;
+        warn_of_strangers(&catalogue, &app_ids(&setup.apps)).await?;
         Self::assemble(setup, clock, (catalogue, left_over), store, (public, admin), lock)
     }
 
@@ -189,13 +192,13 @@ impl App {
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
             api: Api {
                 catalogue: catalogue.clone(),
-                apps: setup.apps.iter().map(|app| app.keys.app_id.clone()).collect(),
+                apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
                 store: Arc::new(store.clone()),
                 admin_token: setup.admin_token,
                 clock: clock.clone(),
                 wake: wake.clone(),
             },
-            vitals: Vitals::new(catalogue.clone(), store.clone(), metrics.clone(), clock, space),
+            vitals: Vitals::new(catalogue.clone(), store.clone(), app_ids(&setup.apps), metrics.clone(), clock, space),
         };
         Ok(Self {
             catalogue,
@@ -258,6 +261,7 @@ impl App {
         }
         crew.add("left over", self.left_over.run(self.shared.due.clone(), shutdown.clone()));
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
+        crew.add("spool", keep_spool(self.store, shutdown.clone()));
         for lane in self.lanes {
             crew.add("lane", lane.run(shutdown.clone()));
         }
@@ -336,6 +340,19 @@ async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<Left
         tracing::info!(unfinished, requeued, "Took up what an earlier process left");
     }
     Ok(left_over)
+}
+
+fn app_ids(apps: &[AppSetup]) -> Vec<AppId> {
+    apps.iter().map(|app| app.keys.app_id.clone()).collect()
+}
+
+/// Says which apps have resources that nobody will work on.
+async fn warn_of_strangers(catalogue: &Catalogue, apps: &[AppId]) -> anyhow::Result<()> {
+    for (app_id, waiting) in statistics::unfinished_of_others(catalogue.read(), apps).await? {
+        tracing::warn!(app.id = %app_id, waiting,
+            "App {app_id} is not configured, but {waiting} of its resources wait: configure it again and restart");
+    }
+    Ok(())
 }
 
 fn lock(data_dir: &Path) -> anyhow::Result<File> {

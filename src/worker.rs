@@ -22,6 +22,7 @@ pub use self::in_flight::InFlight;
 use crate::archive::download::{Downloader, Transfer};
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
+use crate::blob::store::Store;
 use crate::catalogue::endings::Ending;
 use crate::catalogue::resources::{self, Claim, Lease, Queue, Wanted};
 use crate::catalogue::{Catalogue, CatalogueError};
@@ -34,6 +35,8 @@ use crate::domain::id::AppId;
 pub const LEASE: Duration = Duration::from_secs(180);
 /// How often leases are renewed and expired ones taken back.
 const LEASE_CHORE: Duration = Duration::from_secs(45);
+/// How often the spool is swept: what lies in it too long has done so for days.
+const SPOOL_CHORE: Duration = Duration::from_secs(60 * 60);
 /// The fallback where no notification came: another process may have queued something.
 const POLL: Duration = Duration::from_secs(1);
 /// The pause after the catalogue failed, or while the disk is full.
@@ -320,11 +323,36 @@ async fn lease_chore(shared: &Shared) -> Result<(), CatalogueError> {
     Ok(())
 }
 
+/// Removes what nobody will go on with from the spool, now and then, until `shutdown`.
+pub async fn keep_spool(store: Store, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(tokio::time::sleep(SPOOL_CHORE)).await.is_some() {
+        if let Err(error) = store.sweep().await {
+            tracing::error!(%error, "Cannot clean the spool");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::catalogue::listing::seed::{Seed, Seeded, noon};
     use crate::domain::download::State;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_spool_is_swept_while_the_archive_serves() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = directory.path().join("spool");
+        let store = Store::open(&directory.path().join("blobs"), &spool).unwrap();
+        let under_way = store.stage("r1", 10).unwrap();
+        std::fs::write(spool.join("r2-left"), "by somebody who died since").unwrap();
+        let shutdown = CancellationToken::new();
+        let chore = tokio::spawn(keep_spool(store, shutdown.clone()));
+        tokio::time::sleep(SPOOL_CHORE * 2).await;
+        shutdown.cancel();
+        chore.await.unwrap();
+        assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 1, "what is under way stays");
+        drop(under_way);
+    }
 
     #[tokio::test]
     async fn every_lane_keeps_slots_whatever_the_others_hold() {

@@ -1,6 +1,7 @@
 //! What Larkive does: one verb per file. Rows change only through here.
 
 pub mod app_ticket;
+pub mod asker;
 pub mod chat;
 pub mod dictionary;
 pub mod download;

@@ -25,8 +25,7 @@ impl Mended {
     /// By a start, which may be one with another configuration: it is worth one try.
     #[must_use]
     pub fn by_configuration() -> Self {
-        let reasons = ReasonCode::ALL.iter().copied().filter(|reason| reason.lies_in_configuration());
-        Self { app_id: None, reasons: json_array(reasons), after: 0 }
+        Self { app_id: None, reasons: in_configuration(), after: 0 }
     }
 
     /// By a ticket for a store app.
@@ -65,6 +64,11 @@ impl Mended {
         }
         Ok(Portion::of(rows.len() as u64))
     }
+}
+
+/// The reasons that lie in the configuration, as a JSON array.
+pub(super) fn in_configuration() -> String {
+    json_array(ReasonCode::ALL.iter().copied().filter(|reason| reason.lies_in_configuration()))
 }
 
 fn json_array(reasons: impl IntoIterator<Item = ReasonCode>) -> String {

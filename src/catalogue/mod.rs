@@ -21,6 +21,7 @@ pub mod replay;
 pub mod resources;
 pub mod retry;
 pub mod statistics;
+pub mod tenants;
 pub mod tickets;
 
 use std::fs::File;

@@ -94,13 +94,14 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
 }
 
 /// Records one thing that is fetched by hand, if it is not known yet, and returns its id. Whether a
-/// ticket image is asked for with its position is the caller's choice, unless an event told.
+/// ticket image is asked for with its position is the caller's choice, unless an event told; so is
+/// the tenant, if one is given.
 ///
 /// # Errors
 /// If SQLite fails.
 pub async fn insert_by_hand(
     write: &SqlitePool,
-    app_id: &AppId,
+    (app_id, tenant_key): (&AppId, Option<&TenantKey>),
     target: &Target,
     now: Timestamp,
 ) -> Result<ResourceId, CatalogueError> {
@@ -109,8 +110,8 @@ pub async fn insert_by_hand(
     sqlx::query(
         "INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, index_asked, message_row_id,
              chat_id, state, reason_code, listed_at, seen_at)
-         SELECT given.app_id, m.tenant_key, given.source, given.owner, given.type, given.key, given.role,
-             given.index_asked, m.message_row_id, COALESCE(m.chat_id, ''), given.state, given.reason_code,
+         SELECT given.app_id, COALESCE(m.tenant_key, ?11), given.source, given.owner, given.type, given.key,
+             given.role, given.index_asked, m.message_row_id, COALESCE(m.chat_id, ''), given.state, given.reason_code,
              COALESCE(m.sent_at, given.seen_at), given.seen_at
          FROM (SELECT ?1 AS app_id, ?2 AS source, ?3 AS owner, ?4 AS type, ?5 AS key, ?6 AS role, ?7 AS state,
              ?8 AS reason_code, ?9 AS seen_at, ?10 AS index_asked) AS given
@@ -119,8 +120,11 @@ pub async fn insert_by_hand(
          WHERE TRUE
          ON CONFLICT (app_id, source, owner, type, key) DO UPDATE SET
              index_asked = excluded.index_asked,
-             state = iif(state = 'impossible', 'pending', state)
-         WHERE excluded.index_asked <> index_asked AND message_row_id IS NULL",
+             tenant_key = COALESCE(excluded.tenant_key, tenant_key),
+             state = iif(state IN ('impossible', 'blocked'), 'pending', state)
+         WHERE message_row_id IS NULL AND (
+             excluded.index_asked <> index_asked OR COALESCE(excluded.tenant_key, tenant_key) IS NOT tenant_key
+         )",
     )
     .bind(app_id.as_str())
     .bind(identity.source.as_str())
@@ -132,6 +136,7 @@ pub async fn insert_by_hand(
     .bind(refused.map(ReasonCode::as_str))
     .bind(now.unix_ms())
     .bind(matches!(target, Target::TicketImage { index: Some(_), .. }))
+    .bind(tenant_key.map(TenantKey::as_str))
     .execute(write)
     .await?;
     let id = sqlx::query_scalar(
@@ -149,16 +154,16 @@ pub async fn insert_by_hand(
 }
 
 /// The columns that make a resource what it is.
-struct Identity {
-    source: Source,
-    owner: String,
-    kind: Option<ResourceType>,
-    key: String,
+pub(super) struct Identity {
+    pub(super) source: Source,
+    pub(super) owner: String,
+    pub(super) kind: Option<ResourceType>,
+    pub(super) key: String,
     role: Role,
 }
 
 impl Identity {
-    fn of(target: &Target) -> Self {
+    pub(super) fn of(target: &Target) -> Self {
         let source = target.source();
         let own =
             |key: &ResourceKey, role| Self { source, owner: String::new(), kind: None, key: key.to_string(), role };

@@ -281,7 +281,7 @@ pub async fn run(options: Options) -> Outcome {
 
     let sender = Sender::new(&format!("http://{address}/webhook/event"), access.app, Some(access.encrypt_key))?;
     let mut awaited = deliver(&sandbox, &sender).await?;
-    awaited.extend(by_hand::order(&catalogue, &APP_ID.parse()?, &wake).await?);
+    awaited.extend(by_hand::order(&catalogue, APP_ID.parse()?, &wake).await?);
     let lines = settle(&catalogue, awaited, &shutdown).await?;
     let format = options.format.choose();
     let stays = !options.once && !shutdown.is_cancelled();

@@ -26,6 +26,7 @@ mod redelivery;
 mod regression;
 mod shutdown;
 mod sources;
+mod store_apps;
 mod support;
 mod tokens;
 mod webhook;
