@@ -17,6 +17,7 @@ use crate::archive::app_ticket;
 use crate::archive::chat;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
+use crate::archive::index::Indexer;
 use crate::archive::ingest::Inbox;
 use crate::archive::listing::Lister;
 use crate::archive::names::Namer;
@@ -254,6 +255,7 @@ impl App {
         for namer in self.namers {
             crew.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));
         }
+        crew.add("indexer", Indexer::new(self.catalogue.clone()).run(shutdown.clone()));
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
         for lane in self.lanes {
             crew.add("lane", lane.run(shutdown.clone()));

@@ -6,6 +6,7 @@ pub mod dictionary;
 pub mod download;
 pub mod expand;
 pub mod fetch;
+pub mod index;
 pub mod ingest;
 pub mod listing;
 pub mod names;

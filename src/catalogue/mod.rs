@@ -19,6 +19,7 @@ pub mod recalls;
 pub mod replay;
 pub mod resources;
 pub mod retry;
+pub mod search;
 pub mod statistics;
 pub mod tickets;
 

@@ -22,6 +22,7 @@ mod properties;
 mod rate_limits;
 mod redelivery;
 mod regression;
+mod search;
 mod shutdown;
 mod sources;
 mod support;
