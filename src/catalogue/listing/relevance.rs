@@ -62,7 +62,7 @@ async fn rank(reader: Reader<'_>, last_row: i64) -> Result<Vec<Ranked>, Catalogu
     let reader = Reader { select: SELECT_TEXTS, ..reader };
     let hits = reader.hits(None, RANKED).await?;
     let mut ranked = Vec::new();
-    for Found { position, row } in reader.rows_of_hits(&hits).await? {
+    for Found { position, row } in reader.rows_of_hits(&hits, RANKED).await? {
         if position.row <= last_row {
             ranked.push(Ranked { score: score(search, &texts(&row)?), search_row: position.sort });
         }
@@ -76,7 +76,7 @@ const SELECT_TEXTS: &str = "SELECT r.resource_row_id";
 /// The rows of some hits, in their order.
 async fn rows(reader: Reader<'_>, ranked: &[Ranked], last_row: i64) -> Result<Vec<Found>, CatalogueError> {
     let search_rows: Vec<i64> = ranked.iter().map(|hit| hit.search_row).collect();
-    let read = reader.rows_of_hits(&search_rows).await?;
+    let read = reader.rows_of_hits(&search_rows, search_rows.len()).await?;
     let mut by_search_row: HashMap<i64, Found> = read.into_iter().map(|found| (found.position.sort, found)).collect();
     let in_order = ranked.iter().filter_map(|hit| {
         let Found { row, .. } = by_search_row.remove(&hit.search_row)?;

@@ -3,13 +3,14 @@
 //! What leads a plan brings rows in the order of the listing. Where few of them may pass the checks,
 //! they are looked at in windows, and after so many the reading stops and says where.
 
+use futures_util::TryStreamExt as _;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::Position;
 use super::plan::{Lead, Plan, finds};
 use super::selection::{FROM_RESOURCES, Sql, Window, push_checks, push_lead, push_order, push_selection, times};
-use crate::catalogue::search::SEARCHED_CHARACTERS;
+use crate::catalogue::search::{SEARCHED_CHARACTERS, SHARERS_BITS};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::query::Order;
 
@@ -18,8 +19,6 @@ use crate::domain::query::Order;
 const WINDOWS: [u32; 3] = [1000, 4000, 15_000];
 /// Hits of the text index that are looked at, in the same way.
 const HITS: [usize; 3] = [500, 2500, 10_000];
-/// Low bits of the text index's row numbers; above them is the time.
-const SHARERS_BITS: u32 = 15;
 
 /// A row that was found.
 #[derive(Debug)]
@@ -62,29 +61,18 @@ impl Reader<'_> {
 
     async fn read_at_once(&self, after: Option<Position>, limit: usize) -> Result<Stretch, CatalogueError> {
         let found = self.rows(Window { after, through: None }, limit).await?;
-        let rest = found.last().filter(|_| found.len() == limit).map(|last| last.position);
-        Ok(Stretch { found: self.fitting(found)?, rest })
+        Ok(Stretch { rest: last_of_many(&found, limit), found })
     }
 
     async fn read_windows(&self, after: Option<Position>, limit: usize) -> Result<Stretch, CatalogueError> {
         let (mut found, mut after) = (Vec::new(), after);
         for size in WINDOWS {
             let through = self.window_end(after, size).await?;
-            let more = limit.saturating_sub(found.len());
-            let window = Window { after, through };
-            // What is looked for in texts is known only afterwards, so that the whole window is read.
-            let wanted = if self.plan.looks_at_texts() { size as usize } else { more };
-            let rows = self.rows(window, wanted).await?;
-            found.extend(self.fitting(rows)?);
-            if found.len() >= limit {
-                found.truncate(limit);
-                let rest = found.last().map(|last| last.position);
-                return Ok(Stretch { found, rest });
+            found.extend(self.rows(Window { after, through }, limit.saturating_sub(found.len())).await?);
+            if found.len() >= limit || through.is_none() {
+                return Ok(Stretch { rest: last_of_many(&found, limit), found });
             }
-            match through {
-                None => return Ok(Stretch { found, rest: None }),
-                Some(through) => after = Some(through),
-            }
+            after = through;
         }
         Ok(Stretch { found, rest: after })
     }
@@ -99,15 +87,42 @@ impl Reader<'_> {
         row.as_ref().map(listed_position).transpose()
     }
 
+    /// Up to `limit` rows of a window that are what is asked for.
     async fn rows(&self, window: Window, limit: usize) -> Result<Vec<Found>, CatalogueError> {
         let mut sql = Sql::new(self.select);
         self.push_texts(&mut sql);
         sql.push(FROM_RESOURCES);
         push_selection(&mut sql, self.plan, window);
         sql.push(self.also.unwrap_or_default());
-        push_order(&mut sql, u32::try_from(limit).unwrap_or(u32::MAX));
-        let rows = sql.build().fetch_all(self.catalogue.read()).await?;
-        rows.into_iter().map(|row| Ok(Found { position: listed_position(&row)?, row })).collect()
+        // How many rows have the right texts is only known when they are looked at.
+        let most = if self.plan.looks_at_texts() { u32::MAX } else { u32::try_from(limit).unwrap_or(u32::MAX) };
+        push_order(&mut sql, most);
+        self.collect(sql, limit, listed_position).await
+    }
+
+    /// Runs a query and keeps the first rows whose texts are what is looked for; the others are
+    /// let go at once, so that memory stays small.
+    async fn collect(
+        &self,
+        mut sql: Sql,
+        limit: usize,
+        position: impl Fn(&SqliteRow) -> Result<Position, CatalogueError>,
+    ) -> Result<Vec<Found>, CatalogueError> {
+        let search = self.plan.search().filter(|_| self.plan.looks_at_texts());
+        let mut found = Vec::new();
+        let mut rows = sql.build().fetch(self.catalogue.read());
+        while found.len() < limit
+            && let Some(row) = rows.try_next().await?
+        {
+            let fits = match search {
+                Some(search) => finds(search, &texts(&row)?),
+                None => true,
+            };
+            if fits {
+                found.push(Found { position: position(&row)?, row });
+            }
+        }
+        Ok(found)
     }
 
     /// The texts that words are looked for in.
@@ -116,18 +131,6 @@ impl Reader<'_> {
             sql.push(", r.file_name AS text_0, substr(m.text, 1, ").push(SEARCHED_CHARACTERS);
             sql.push(") AS text_1, c.name AS text_2, s.name AS text_3");
         }
-    }
-
-    /// The rows whose texts are what is looked for.
-    fn fitting(&self, rows: Vec<Found>) -> Result<Vec<Found>, CatalogueError> {
-        let Some(search) = self.plan.search().filter(|_| self.plan.looks_at_texts()) else { return Ok(rows) };
-        let mut fitting = Vec::new();
-        for found in rows {
-            if finds(search, &texts(&found.row)?) {
-                fitting.push(found);
-            }
-        }
-        Ok(fitting)
     }
 
     async fn read_hits(
@@ -140,16 +143,11 @@ impl Reader<'_> {
         let few = if is_checked { limit * 4 } else { limit };
         for size in std::iter::once(few).chain(HITS) {
             let hits = self.hits(after, size).await?;
-            found.extend(self.rows_of_hits(&hits).await?);
-            if found.len() >= limit {
-                found.truncate(limit);
-                let rest = found.last().map(|last| last.position);
-                return Ok(Stretch { found, rest });
+            found.extend(self.rows_of_hits(&hits, limit.saturating_sub(found.len())).await?);
+            if found.len() >= limit || hits.len() < size {
+                return Ok(Stretch { rest: last_of_many(&found, limit), found });
             }
-            match hits.last() {
-                Some(last) if hits.len() == size => after = Some(Position { sort: *last, row: 0 }),
-                _ => return Ok(Stretch { found, rest: None }),
-            }
+            after = hits.last().map(|last| Position { sort: *last, row: 0 });
         }
         Ok(Stretch { found, rest: after })
     }
@@ -175,8 +173,9 @@ impl Reader<'_> {
         Ok(hits)
     }
 
-    /// The rows behind hits, without those that fail a check; in the order of the hits.
-    pub(super) async fn rows_of_hits(&self, hits: &[i64]) -> Result<Vec<Found>, CatalogueError> {
+    /// Up to `limit` rows behind hits, in their order, without those that fail a check. The joins
+    /// are CROSS, which keeps SQLite from taking the hits in another order.
+    pub(super) async fn rows_of_hits(&self, hits: &[i64], limit: usize) -> Result<Vec<Found>, CatalogueError> {
         let mut sql = Sql::new(self.select);
         self.push_texts(&mut sql);
         sql.push(", x.search_row_id FROM json_each(").push_bind(serde_json::Value::from(hits).to_string());
@@ -186,15 +185,17 @@ impl Reader<'_> {
         sql.push(" WHERE TRUE");
         push_checks(&mut sql, self.plan);
         sql.push(self.also.unwrap_or_default());
-        let rows = sql.build().fetch_all(self.catalogue.read()).await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in rows {
-            let position = Position { sort: row.try_get("search_row_id")?, row: row.try_get("resource_row_id")? };
-            found.push(Found { position, row });
-        }
-        found.sort_by_key(|found| std::cmp::Reverse(found.position.sort));
-        self.fitting(found)
+        self.collect(sql, limit, hit_position).await
     }
+}
+
+/// Where reading goes on after as many rows as were asked for; fewer were all.
+fn last_of_many(found: &[Found], limit: usize) -> Option<Position> {
+    found.last().filter(|_| found.len() >= limit).map(|last| last.position)
+}
+
+fn hit_position(row: &SqliteRow) -> Result<Position, CatalogueError> {
+    Ok(Position { sort: row.try_get("search_row_id")?, row: row.try_get("resource_row_id")? })
 }
 
 fn listed_position(row: &SqliteRow) -> Result<Position, CatalogueError> {

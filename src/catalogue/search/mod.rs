@@ -20,6 +20,9 @@ use super::CatalogueError;
 /// one row can cost.
 pub(super) const SEARCHED_CHARACTERS: u32 = 10_000;
 
+/// Rows of the index that can share a millisecond: the low bits of their numbers, below the time.
+pub(super) const SHARERS_BITS: u32 = 15;
+
 /// Whether there is anything that the index does not know yet.
 ///
 /// # Errors

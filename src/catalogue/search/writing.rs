@@ -7,15 +7,13 @@ use sqlx::{Row as _, SqliteConnection};
 
 use super::names::KINDS;
 use super::pieces::joined;
-use super::{SEARCHED_CHARACTERS, chat_piece, sender_piece};
+use super::{SEARCHED_CHARACTERS, SHARERS_BITS, chat_piece, sender_piece};
 use crate::catalogue::{CatalogueError, Transaction};
 
 /// Rows in one portion: few milliseconds for whoever waits behind it.
 const PORTION: usize = 256;
 /// Bytes of text in one portion; long texts cost more than many rows.
 const PORTION_BYTES: usize = 256 << 10;
-/// Index rows that can share a millisecond: the low bits of their numbers.
-const SHARERS_BITS: u32 = 15;
 
 /// Whether there is more to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
