@@ -17,6 +17,7 @@ use crate::archive::app_ticket;
 use crate::archive::asker::Asker;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
+use crate::archive::index::Indexer;
 use crate::archive::ingest::Inbox;
 use crate::archive::left_over::LeftOver;
 use crate::archive::listing::Lister;
@@ -260,6 +261,7 @@ impl App {
             crew.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));
         }
         crew.add("left over", self.left_over.run(self.shared.due.clone(), shutdown.clone()));
+        crew.add("indexer", Indexer::new(self.catalogue.clone()).run(shutdown.clone()));
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
         crew.add("spool", keep_spool(self.store, shutdown.clone()));
         for lane in self.lanes {

@@ -7,6 +7,7 @@ pub mod dictionary;
 pub mod download;
 pub mod expand;
 pub mod fetch;
+pub mod index;
 pub mod ingest;
 pub mod left_over;
 pub mod listing;

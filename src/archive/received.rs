@@ -7,7 +7,7 @@ use crate::catalogue::forwards::{self, ListedMessage};
 use crate::catalogue::messages::{self, NewMessage, NewSender};
 use crate::catalogue::quotes::{self, Quote};
 use crate::catalogue::resources::{self, NewResource};
-use crate::catalogue::{CatalogueError, Transaction};
+use crate::catalogue::{CatalogueError, Transaction, search};
 use crate::domain::id::{AppId, EventRowId, MessageId, OpenId, path_segment};
 use crate::domain::message::Message;
 use crate::domain::resource::{Found, Role};
@@ -131,6 +131,7 @@ pub(super) async fn write(
     write_senders(transaction, &owning).await?;
     let rows: Vec<_> = owning.iter().flat_map(|received| received.resources()).collect();
     resources::insert(transaction, &rows).await?;
+    search::index_newest(transaction, rows.len()).await?;
     let quoted: Vec<_> = owning.iter().filter_map(|received| received.quote()).collect();
     quotes::insert_unseen(transaction, &quoted).await?;
     Ok(ours)

@@ -20,6 +20,7 @@ pub mod recalls;
 pub mod replay;
 pub mod resources;
 pub mod retry;
+pub mod search;
 pub mod statistics;
 pub mod tenants;
 pub mod tickets;

@@ -64,10 +64,11 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
         });
         insert.push(
             ") INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, message_row_id,
-                 download_message_id, chat_id, file_name, state, reason_code, listed_at, seen_at)
+                 download_message_id, chat_id, sender_open_id, message_type, file_name, state, reason_code, listed_at,
+                 seen_at)
              SELECT found.app_id, m.tenant_key, 'message', found.message_id, found.type, found.key, found.role,
-                 m.message_row_id, found.container, m.chat_id, found.file_name, found.state, found.reason_code,
-                 COALESCE(m.sent_at, found.seen_at), found.seen_at
+                 m.message_row_id, found.container, m.chat_id, m.sender_open_id, m.message_type, found.file_name,
+                 found.state, found.reason_code, COALESCE(m.sent_at, found.seen_at), found.seen_at
              FROM found
              JOIN messages AS m ON m.app_id = found.app_id AND m.message_id = found.message_id
              WHERE TRUE
@@ -76,6 +77,8 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
                  tenant_key = excluded.tenant_key,
                  message_row_id = excluded.message_row_id,
                  chat_id = excluded.chat_id,
+                 sender_open_id = excluded.sender_open_id,
+                 message_type = excluded.message_type,
                  listed_at = excluded.listed_at,
                  file_name = COALESCE(excluded.file_name, file_name),
                  download_message_id = iif(
@@ -109,10 +112,10 @@ pub async fn insert_by_hand(
     let refused = (!target.is_sendable()).then_some(ReasonCode::KeyUnusable);
     sqlx::query(
         "INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, index_asked, message_row_id,
-             chat_id, state, reason_code, listed_at, seen_at)
+             chat_id, sender_open_id, message_type, state, reason_code, listed_at, seen_at)
          SELECT given.app_id, COALESCE(m.tenant_key, ?11), given.source, given.owner, given.type, given.key,
-             given.role, given.index_asked, m.message_row_id, COALESCE(m.chat_id, ''), given.state, given.reason_code,
-             COALESCE(m.sent_at, given.seen_at), given.seen_at
+             given.role, given.index_asked, m.message_row_id, COALESCE(m.chat_id, ''), m.sender_open_id, m.message_type,
+             given.state, given.reason_code, COALESCE(m.sent_at, given.seen_at), given.seen_at
          FROM (SELECT ?1 AS app_id, ?2 AS source, ?3 AS owner, ?4 AS type, ?5 AS key, ?6 AS role, ?7 AS state,
              ?8 AS reason_code, ?9 AS seen_at, ?10 AS index_asked) AS given
          LEFT JOIN messages AS m

@@ -121,7 +121,7 @@ async fn insert_images(
     for some in new.images.chunks(INSERT_ROWS) {
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, index_asked, message_row_id,
-                 chat_id, state, listed_at, seen_at) ",
+                 chat_id, sender_open_id, message_type, state, listed_at, seen_at) ",
         );
         insert.push_values(some, |mut row, index| {
             row.push_bind(new.app_id.as_str())
@@ -134,6 +134,12 @@ async fn insert_images(
                 .push_bind(index.is_some())
                 .push_bind(message_row)
                 .push_bind(chat_id)
+                .push("(SELECT sender_open_id FROM messages WHERE message_row_id = ")
+                .push_bind_unseparated(message_row)
+                .push_unseparated(")")
+                .push("(SELECT message_type FROM messages WHERE message_row_id = ")
+                .push_bind_unseparated(message_row)
+                .push_unseparated(")")
                 .push_bind(State::Pending.as_str())
                 .push_bind(listed_at)
                 .push_bind(new.seen_at.unix_ms());
@@ -149,6 +155,8 @@ async fn insert_images(
                      WHEN excluded.message_row_id IS NULL AND message_row_id IS NOT NULL THEN chat_id
                      ELSE excluded.chat_id
                  END,
+                 sender_open_id = COALESCE(excluded.sender_open_id, sender_open_id),
+                 message_type = COALESCE(excluded.message_type, message_type),
                  listed_at = excluded.listed_at",
         );
         insert.build().persistent(false).execute(transaction.connection()).await?;

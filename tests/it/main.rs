@@ -24,6 +24,7 @@ mod rate_limits;
 mod recalled_forwards;
 mod redelivery;
 mod regression;
+mod search;
 mod shutdown;
 mod sources;
 mod store_apps;
