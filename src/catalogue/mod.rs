@@ -7,6 +7,7 @@ pub mod app_tickets;
 pub mod by_hand;
 pub mod chats;
 pub mod cleared;
+pub mod days;
 pub mod endings;
 pub mod events;
 pub mod forwards;

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod chat;
+pub mod day;
 pub mod digest;
 pub mod download;
 pub mod error;
