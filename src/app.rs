@@ -33,6 +33,7 @@ use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
+use crate::domain::setting::ShownSetting;
 use crate::domain::time::Timestamp;
 use crate::feishu::client::ClientSettings;
 use crate::feishu::webhook::AppKeys;
@@ -87,6 +88,8 @@ pub struct Setup {
     pub on_recall: OnRecall,
     /// Below this many free bytes downloads pause.
     pub min_free_bytes: u64,
+    /// The configuration as the pages show it.
+    pub shown_settings: Vec<ShownSetting>,
 }
 
 /// Why a serving archive ended.

@@ -81,7 +81,7 @@ async fn between(db: &mut SqliteConnection, first: Day, last: Day) -> Result<Vec
     .fetch_all(db)
     .await?;
     let mut tallies = Vec::<DayTally>::new();
-    for rows in rows.chunk_by(|one, other| same_day(one, other)) {
+    for rows in rows.chunk_by(same_day) {
         tallies.push(sum(rows)?);
     }
     Ok(tallies)

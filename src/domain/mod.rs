@@ -14,5 +14,6 @@ pub mod proxies;
 pub mod reason;
 pub mod resource;
 pub mod secret;
+pub mod setting;
 pub mod source;
 pub mod time;

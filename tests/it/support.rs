@@ -20,6 +20,7 @@ use larkive::domain::id::AppId;
 use larkive::domain::message::OnRecall;
 use larkive::domain::proxies::TrustedProxies;
 use larkive::domain::secret::Secret;
+use larkive::domain::setting::ShownSetting;
 use larkive::domain::time::Timestamp;
 use larkive::feishu::client::ClientSettings;
 use larkive::feishu::crypto::EncryptKey;
@@ -64,6 +65,7 @@ pub struct Options {
     pub on_recall: OnRecall,
     /// Further apps, each at whatever platform and with whatever keys it says.
     pub neighbours: Vec<AppSetup>,
+    pub shown_settings: Vec<ShownSetting>,
 }
 
 impl Default for Options {
@@ -83,6 +85,7 @@ impl Default for Options {
             budget: Budget::OFF,
             on_recall: OnRecall::Keep,
             neighbours: Vec::new(),
+            shown_settings: Vec::new(),
         }
     }
 }
@@ -153,6 +156,7 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
         on_recall: options.on_recall,
         min_free_bytes: options.min_free_bytes,
+        shown_settings: options.shown_settings.clone(),
     }
 }
 
