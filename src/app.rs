@@ -37,6 +37,7 @@ use crate::domain::setting::ShownSetting;
 use crate::domain::time::Timestamp;
 use crate::feishu::client::ClientSettings;
 use crate::feishu::webhook::AppKeys;
+use crate::http::admin::Pages;
 use crate::http::api::Api;
 use crate::http::health::Vitals;
 use crate::http::webhook::Gate;
@@ -186,16 +187,18 @@ impl App {
         }
         let wake = wake(&shared.due, &inbox);
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
+        let api = Api {
+            catalogue: catalogue.clone(),
+            apps: setup.apps.iter().map(|app| app.keys.app_id.clone()).collect(),
+            store: Arc::new(store.clone()),
+            admin_token: setup.admin_token,
+            clock: clock.clone(),
+            wake: wake.clone(),
+        };
         let routes = Routes {
+            pages: Pages::new(&api, setup.trusted_proxies.clone()),
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
-            api: Api {
-                catalogue: catalogue.clone(),
-                apps: setup.apps.iter().map(|app| app.keys.app_id.clone()).collect(),
-                store: Arc::new(store.clone()),
-                admin_token: setup.admin_token,
-                clock: clock.clone(),
-                wake: wake.clone(),
-            },
+            api,
             vitals: Vitals::new(catalogue.clone(), store.clone(), metrics.clone(), clock, space),
         };
         let writers = Writers { inbox: inbox_writer, recorder: recording };
@@ -387,6 +390,7 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 struct Routes {
     gate: Gate,
     api: Api,
+    pages: Pages,
     vitals: Vitals,
 }
 
@@ -408,6 +412,7 @@ impl Routes {
             actix_web::App::new()
                 .app_data(web::Data::new(parts.gate.clone()))
                 .app_data(web::Data::new(parts.api.clone()))
+                .app_data(web::Data::new(parts.pages.clone()))
                 .app_data(web::Data::new(parts.vitals.clone()))
                 .configure(routes)
         });

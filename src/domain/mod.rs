@@ -11,6 +11,7 @@ pub mod id;
 pub mod measure;
 pub mod message;
 pub mod proxies;
+pub mod readable;
 pub mod reason;
 pub mod resource;
 pub mod secret;

@@ -1,0 +1,107 @@
+//! The administrators' pages: rendered here, working without JavaScript, and complete in
+//! themselves: nothing is loaded from another host.
+//!
+//! One file per page, holding its texts, the struct that its template shows, and its handlers. HTML
+//! stands only in `templates/`, where every value is escaped.
+
+mod assets;
+mod attempts;
+mod failure;
+mod filter_bar;
+mod form;
+mod frame;
+mod gallery;
+mod item;
+mod language;
+mod local_path;
+mod question;
+mod session;
+mod sign_in;
+mod visit;
+mod vocabulary;
+
+use std::fmt;
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard, web};
+
+use self::attempts::Attempts;
+use self::failure::Failure;
+use self::session::Sessions;
+use self::visit::SignedIn;
+use super::api::Api;
+use crate::catalogue::Catalogue;
+use crate::clock::Clock;
+use crate::domain::proxies::TrustedProxies;
+use crate::domain::secret::Secret;
+
+/// What the pages work with; handed to the application as `web::Data<Pages>`. Cloned freely.
+#[derive(Clone)]
+pub struct Pages {
+    catalogue: Catalogue,
+    /// What an administrator signs in with; without it there are no pages.
+    admin_token: Option<Secret>,
+    proxies: Arc<TrustedProxies>,
+    clock: Clock,
+    /// Called when there is new work.
+    wake: Arc<dyn Fn() + Send + Sync>,
+    sessions: Arc<Sessions>,
+    attempts: Arc<Attempts>,
+}
+
+impl Pages {
+    /// Pages over what the API shows too, behind these proxies.
+    #[must_use]
+    pub fn new(api: &Api, proxies: TrustedProxies) -> Self {
+        Self {
+            catalogue: api.catalogue.clone(),
+            admin_token: api.admin_token.clone(),
+            proxies: Arc::new(proxies),
+            clock: api.clock.clone(),
+            wake: api.wake.clone(),
+            sessions: Arc::default(),
+            attempts: Arc::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").finish_non_exhaustive()
+    }
+}
+
+/// Adds every page, and what is answered where there is none.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .app_data(web::FormConfig::default().limit(form::MAX_BYTES))
+        .service(page("/").route(read().to(home)))
+        .service(page("/login").route(read().to(sign_in::show)).route(web::post().to(sign_in::sign_in)))
+        .service(page("/logout").route(web::post().to(sign_in::sign_out)))
+        .service(page("/language").route(web::post().to(sign_in::switch_language)))
+        .service(page("/assets/{version}/{name}").route(read().to(assets::serve)))
+        .service(page("/resources").route(read().to(gallery::show)))
+        .service(page("/resources/retry").route(web::post().to(gallery::retry)))
+        .default_service(web::to(nothing));
+}
+
+/// A path of the pages; methods that it does not know find nothing.
+fn page(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(nothing))
+}
+
+/// GET, and HEAD with the same headers.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// `GET /`
+async fn home(_: SignedIn) -> HttpResponse {
+    frame::see_other("/resources")
+}
+
+/// There is nothing under this path, whoever asks and however.
+async fn nothing(pages: web::Data<Pages>) -> HttpResponse {
+    let failure = if pages.admin_token.is_some() { Failure::NotFound } else { Failure::NoPages };
+    failure.error_response()
+}
