@@ -196,7 +196,7 @@ impl App {
             wake: wake.clone(),
         };
         let routes = Routes {
-            pages: Pages::new(&api, setup.trusted_proxies.clone()),
+            pages: Pages::new(&api, setup.trusted_proxies.clone(), setup.shown_settings),
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
             api,
             vitals: Vitals::new(catalogue.clone(), store.clone(), metrics.clone(), clock, space),

@@ -294,6 +294,8 @@ async fn check_version(pool: &SqlitePool, path: &Path) -> Result<(), CatalogueEr
     }
 }
 
-fn known_version() -> i64 {
+/// The version of the catalogue that this program writes.
+#[must_use]
+pub fn known_version() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }

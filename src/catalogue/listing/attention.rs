@@ -121,6 +121,16 @@ pub async fn groups(catalogue: &Catalogue) -> Result<Vec<Group>, CatalogueError>
     Ok(groups)
 }
 
+/// One group; with nothing in it if there is none.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn group(catalogue: &Catalogue, cause: Cause) -> Result<Group, CatalogueError> {
+    let known = groups(catalogue).await?.into_iter().find(|group| group.cause == cause);
+    let none = BoundedCount::default();
+    Ok(known.unwrap_or(Group { cause, resources: none, under_way: none }))
+}
+
 /// Adds what one state of a cause has. Rows of one cause need not stand together.
 fn add(groups: &mut Vec<Group>, cause: Cause, state: State, counted: i64) {
     let is_at_rest = state == cause.reason.state();

@@ -101,7 +101,7 @@ pub async fn find(catalogue: &Catalogue, id: EventRowId) -> Result<Option<Delive
 }
 
 /// The payload of a delivery, or as much of it as is worth showing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Payload {
     /// Its beginning.
     pub text: String,

@@ -28,9 +28,13 @@ pub(super) struct Assets {
     pub(super) icon: Asset,
 }
 
+/// One style sheet of two files: the frame with the resources, and the pages around them.
+const STYLE: &str =
+    concat!(include_str!("../../../assets/pages/larkive.css"), include_str!("../../../assets/pages/panels.css"));
+
 /// The assets of this build.
 pub(super) static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
-    style: Asset::new("larkive.css", "text/css; charset=utf-8", include_str!("../../../assets/pages/larkive.css")),
+    style: Asset::new("larkive.css", "text/css; charset=utf-8", STYLE),
     script: Asset::new(
         "larkive.js",
         "text/javascript; charset=utf-8",

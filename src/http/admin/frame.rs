@@ -20,7 +20,12 @@ texts! {
     Texts {
         skip = "跳到正文", "Skip to the content";
         navigation = "主导航", "Main";
+        overview = "总览", "Overview";
         resources = "资源", "Resources";
+        attention = "待处理", "Needs attention";
+        chats = "会话", "Chats";
+        deliveries = "事件", "Deliveries";
+        settings = "设置", "Settings";
         sign_out = "退出登录", "Sign out";
     }
 }
@@ -28,22 +33,43 @@ texts! {
 /// A part of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Section {
+    /// The first page: whether all is well.
+    Overview,
     /// Gallery, table, and the pages of single resources.
     Resources,
+    /// What failed, and what to do about it.
+    Attention,
+    /// How much came from where.
+    Chats,
+    /// What the platform sent.
+    Deliveries,
+    /// What the program was started with.
+    Settings,
 }
 
 impl Section {
-    const ALL: &'static [Self] = &[Self::Resources];
+    const ALL: &'static [Self] =
+        &[Self::Overview, Self::Resources, Self::Attention, Self::Chats, Self::Deliveries, Self::Settings];
 
     fn path(self) -> &'static str {
         match self {
+            Self::Overview => "/",
             Self::Resources => "/resources",
+            Self::Attention => "/failed",
+            Self::Chats => "/chats",
+            Self::Deliveries => "/deliveries",
+            Self::Settings => "/settings",
         }
     }
 
     fn name(self, texts: &'static Texts) -> &'static str {
         match self {
+            Self::Overview => texts.overview,
             Self::Resources => texts.resources,
+            Self::Attention => texts.attention,
+            Self::Chats => texts.chats,
+            Self::Deliveries => texts.deliveries,
+            Self::Settings => texts.settings,
         }
     }
 }

@@ -6,7 +6,14 @@
 
 mod assets;
 mod attempts;
+mod cause;
+mod chart;
+mod chats;
+mod day_charts;
+mod delivery;
+mod failed;
 mod failure;
+mod figures;
 mod filter_bar;
 mod form;
 mod frame;
@@ -14,8 +21,12 @@ mod gallery;
 mod item;
 mod language;
 mod local_path;
+mod overview;
+mod payload;
+mod query;
 mod question;
 mod session;
+mod settings;
 mod sign_in;
 mod visit;
 mod vocabulary;
@@ -28,12 +39,12 @@ use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard, web};
 use self::attempts::Attempts;
 use self::failure::Failure;
 use self::session::Sessions;
-use self::visit::SignedIn;
 use super::api::Api;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
+use crate::domain::setting::ShownSetting;
 
 /// What the pages work with; handed to the application as `web::Data<Pages>`. Cloned freely.
 #[derive(Clone)]
@@ -47,12 +58,14 @@ pub struct Pages {
     wake: Arc<dyn Fn() + Send + Sync>,
     sessions: Arc<Sessions>,
     attempts: Arc<Attempts>,
+    /// The configuration, as it may be shown.
+    settings: Arc<[ShownSetting]>,
 }
 
 impl Pages {
-    /// Pages over what the API shows too, behind these proxies.
+    /// Pages over what the API shows too, behind these proxies, with these settings to show.
     #[must_use]
-    pub fn new(api: &Api, proxies: TrustedProxies) -> Self {
+    pub fn new(api: &Api, proxies: TrustedProxies, settings: Vec<ShownSetting>) -> Self {
         Self {
             catalogue: api.catalogue.clone(),
             admin_token: api.admin_token.clone(),
@@ -61,6 +74,7 @@ impl Pages {
             wake: api.wake.clone(),
             sessions: Arc::default(),
             attempts: Arc::default(),
+            settings: settings.into(),
         }
     }
 }
@@ -75,11 +89,19 @@ impl fmt::Debug for Pages {
 pub fn configure(config: &mut web::ServiceConfig) {
     config
         .app_data(web::FormConfig::default().limit(form::MAX_BYTES))
-        .service(page("/").route(read().to(home)))
+        .service(page("/").route(read().to(overview::show)))
         .service(page("/login").route(read().to(sign_in::show)).route(web::post().to(sign_in::sign_in)))
         .service(page("/logout").route(web::post().to(sign_in::sign_out)))
         .service(page("/language").route(web::post().to(sign_in::switch_language)))
         .service(page("/assets/{version}/{name}").route(read().to(assets::serve)))
+        .service(page("/failed").route(read().to(failed::show)))
+        .service(page("/failed/retry").route(web::post().to(failed::retry)))
+        .service(page("/failed/{reason}").route(read().to(failed::show_group)))
+        .service(page("/chats").route(read().to(chats::list)))
+        .service(page("/deliveries").route(read().to(delivery::list)))
+        .service(page("/deliveries/{id}").route(read().to(delivery::show)))
+        .service(page("/deliveries/{id}/replay").route(web::post().to(delivery::replay)))
+        .service(page("/settings").route(read().to(settings::show)))
         .service(page("/resources").route(read().to(gallery::show)))
         .service(page("/resources/retry").route(web::post().to(gallery::retry)))
         .default_service(web::to(nothing));
@@ -93,11 +115,6 @@ fn page(path: &str) -> Resource {
 /// GET, and HEAD with the same headers.
 fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
-}
-
-/// `GET /`
-async fn home(_: SignedIn) -> HttpResponse {
-    frame::see_other("/resources")
 }
 
 /// There is nothing under this path, whoever asks and however.
