@@ -6,6 +6,8 @@
 
 mod assets;
 mod attempts;
+mod conversation;
+mod facts;
 mod failure;
 mod filter_bar;
 mod form;
@@ -14,23 +16,29 @@ mod gallery;
 mod item;
 mod language;
 mod local_path;
+mod preview;
 mod question;
+mod resource;
 mod session;
 mod sign_in;
+mod thumbnail;
 mod visit;
 mod vocabulary;
 
 use std::fmt;
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard, web};
+use actix_web::{HttpResponse, ResponseError as _, Route, guard, web};
 
 use self::attempts::Attempts;
 use self::failure::Failure;
 use self::session::Sessions;
 use self::visit::SignedIn;
 use super::api::Api;
+use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
+use crate::catalogue::listing;
+use crate::catalogue::listing::resource::Resource;
 use crate::clock::Clock;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
@@ -39,6 +47,7 @@ use crate::domain::secret::Secret;
 #[derive(Clone)]
 pub struct Pages {
     catalogue: Catalogue,
+    store: Arc<Store>,
     /// What an administrator signs in with; without it there are no pages.
     admin_token: Option<Secret>,
     proxies: Arc<TrustedProxies>,
@@ -55,6 +64,7 @@ impl Pages {
     pub fn new(api: &Api, proxies: TrustedProxies) -> Self {
         Self {
             catalogue: api.catalogue.clone(),
+            store: api.store.clone(),
             admin_token: api.admin_token.clone(),
             proxies: Arc::new(proxies),
             clock: api.clock.clone(),
@@ -62,6 +72,12 @@ impl Pages {
             sessions: Arc::default(),
             attempts: Arc::default(),
         }
+    }
+
+    /// The resource that a path names, unless it is hidden.
+    async fn resource(&self, id: &str) -> Result<Resource, Failure> {
+        let id = id.parse().map_err(|_| Failure::NotFound)?;
+        listing::resource::find(&self.catalogue, id).await?.ok_or(Failure::NotFound)
     }
 }
 
@@ -82,11 +98,16 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(page("/assets/{version}/{name}").route(read().to(assets::serve)))
         .service(page("/resources").route(read().to(gallery::show)))
         .service(page("/resources/retry").route(web::post().to(gallery::retry)))
+        .service(page("/resources/{id}").route(read().to(resource::show)))
+        .service(page("/resources/{id}/retry").route(web::post().to(resource::retry)))
+        .service(page("/resources/{id}/preview").route(read().to(preview::show)))
+        .service(page("/resources/{id}/content").route(read().to(preview::download)))
+        .service(page("/resources/{id}/thumbnail").route(read().to(thumbnail::show)))
         .default_service(web::to(nothing));
 }
 
 /// A path of the pages; methods that it does not know find nothing.
-fn page(path: &str) -> Resource {
+fn page(path: &str) -> actix_web::Resource {
     web::resource(path).default_service(web::to(nothing))
 }
 
