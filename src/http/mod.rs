@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod api;
+mod content;
 pub mod error;
 pub mod health;
 pub mod webhook;

@@ -17,6 +17,7 @@ mod forwards;
 mod health;
 mod large_files;
 mod life;
+mod pages;
 mod panels;
 mod program;
 mod properties;

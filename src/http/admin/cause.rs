@@ -4,7 +4,7 @@
 use super::item::Item;
 use super::language::{Language, texts};
 use super::query::link;
-use super::vocabulary::Time;
+use super::vocabulary::{Time, visible_lines};
 use crate::catalogue::Catalogue;
 use crate::catalogue::listing::ListingError;
 use crate::catalogue::listing::PageRequest;
@@ -140,7 +140,7 @@ impl From<&Upstream> for Answer {
         Self {
             http_status: upstream.http_status,
             code: upstream.code,
-            msg: upstream.msg.as_deref().map(visible),
+            msg: upstream.msg.as_deref().map(visible_lines),
             log_id: upstream.log_id.as_deref().map(visible),
         }
     }

@@ -45,7 +45,7 @@ texts! {
             "They are kept as they came. A newer Larkive may understand them: replay them then.";
         all_unread = "查看全部", "See all";
         nothing = "一切正常，没有需要处理的内容。", "All is well: nothing needs attention.";
-        retry_all = "全部重试", "Retry all of these";
+        retry_all = "重试以下全部", "Retry all of these";
         queued = "已重新排队：", "Queued again:";
         name = "名称", "Name";
         chat = "会话", "Chat";

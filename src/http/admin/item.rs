@@ -24,6 +24,8 @@ pub(super) struct Item {
     pub(super) sender: Option<Named>,
     /// Whether there may be a small picture of it.
     pub(super) has_thumbnail: bool,
+    /// Whether it is the still picture of a video.
+    pub(super) is_cover: bool,
 }
 
 /// A chat or a person: the name if it is known, else the id.
@@ -54,6 +56,7 @@ impl Item {
             chat: resource.chat_id.as_ref().map(|id| Named::new(id.as_str(), resource.chat_name.as_deref())),
             sender: resource.sender.open_id.as_ref().map(|id| Named::new(id.as_str(), resource.sender.name.as_deref())),
             has_thumbnail: has_thumbnail(resource),
+            is_cover: resource.role == Role::Cover,
         }
     }
 }
@@ -64,10 +67,11 @@ pub(super) fn name(resource: &Resource, language: Language) -> String {
     named.map_or_else(|| vocabulary::role(resource.role, language).to_owned(), visible)
 }
 
-/// Whether it may have a small picture: a stored one of a kind that pictures are made of.
+/// Whether it may have a small picture: a video by its cover, a picture of a common type by itself.
 fn has_thumbnail(resource: &Resource) -> bool {
     let pictured = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-    resource.state == State::Stored && resource.mime.as_deref().is_some_and(|mime| pictured.contains(&mime))
+    let is_picture = resource.mime.as_deref().is_some_and(|mime| pictured.contains(&mime));
+    resource.state == State::Stored && (is_picture || resource.role == Role::Video)
 }
 
 /// The sign for the kind of a resource.

@@ -9,8 +9,10 @@ mod attempts;
 mod cause;
 mod chart;
 mod chats;
+mod conversation;
 mod day_charts;
 mod delivery;
+mod facts;
 mod failed;
 mod failure;
 mod figures;
@@ -23,24 +25,30 @@ mod language;
 mod local_path;
 mod overview;
 mod payload;
+mod preview;
 mod query;
 mod question;
+mod resource;
 mod session;
 mod settings;
 mod sign_in;
+mod thumbnail;
 mod visit;
 mod vocabulary;
 
 use std::fmt;
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard, web};
+use actix_web::{HttpResponse, ResponseError as _, Route, guard, web};
 
 use self::attempts::Attempts;
 use self::failure::Failure;
 use self::session::Sessions;
 use super::api::Api;
+use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
+use crate::catalogue::listing;
+use crate::catalogue::listing::resource::Resource;
 use crate::clock::Clock;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
@@ -50,6 +58,7 @@ use crate::domain::setting::ShownSetting;
 #[derive(Clone)]
 pub struct Pages {
     catalogue: Catalogue,
+    store: Arc<Store>,
     /// What an administrator signs in with; without it there are no pages.
     admin_token: Option<Secret>,
     proxies: Arc<TrustedProxies>,
@@ -68,6 +77,7 @@ impl Pages {
     pub fn new(api: &Api, proxies: TrustedProxies, settings: Vec<ShownSetting>) -> Self {
         Self {
             catalogue: api.catalogue.clone(),
+            store: api.store.clone(),
             admin_token: api.admin_token.clone(),
             proxies: Arc::new(proxies),
             clock: api.clock.clone(),
@@ -76,6 +86,12 @@ impl Pages {
             attempts: Arc::default(),
             settings: settings.into(),
         }
+    }
+
+    /// The resource that a path names, unless it is hidden.
+    async fn resource(&self, id: &str) -> Result<Resource, Failure> {
+        let id = id.parse().map_err(|_| Failure::NotFound)?;
+        listing::resource::find(&self.catalogue, id).await?.ok_or(Failure::NotFound)
     }
 }
 
@@ -104,11 +120,16 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(page("/settings").route(read().to(settings::show)))
         .service(page("/resources").route(read().to(gallery::show)))
         .service(page("/resources/retry").route(web::post().to(gallery::retry)))
+        .service(page("/resources/{id}").route(read().to(resource::show)))
+        .service(page("/resources/{id}/retry").route(web::post().to(resource::retry)))
+        .service(page("/resources/{id}/preview").route(read().to(preview::show)))
+        .service(page("/resources/{id}/content").route(read().to(preview::download)))
+        .service(page("/resources/{id}/thumbnail").route(read().to(thumbnail::show)))
         .default_service(web::to(nothing));
 }
 
 /// A path of the pages; methods that it does not know find nothing.
-fn page(path: &str) -> Resource {
+fn page(path: &str) -> actix_web::Resource {
     web::resource(path).default_service(web::to(nothing))
 }
 

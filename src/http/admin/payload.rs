@@ -3,8 +3,9 @@
 //! It works on the text alone: order, numbers and doubled members stay as they came, and a text that
 //! is cut, or no JSON at all, is shown as well as it can be.
 
+use super::vocabulary::visible_lines;
 use crate::catalogue::listing::delivery::Payload;
-use crate::domain::readable::{human_bytes, visible};
+use crate::domain::readable::human_bytes;
 
 /// How much of a payload is looked at: an event with a long post is far shorter.
 pub(super) const SHOWN_CHARS: u32 = 64 * 1024;
@@ -31,11 +32,7 @@ impl From<Payload> for ShownPayload {
     fn from(Payload { text, size_bytes }: Payload) -> Self {
         let laid = lay_out(&text);
         let is_cut = laid.is_cut || (text.len() as u64) < size_bytes;
-        Self {
-            text: laid.text.lines().map(visible).collect::<Vec<_>>().join("\n"),
-            size: human_bytes(size_bytes),
-            is_cut,
-        }
+        Self { text: visible_lines(&laid.text), size: human_bytes(size_bytes), is_cut }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::language::Language;
 use crate::domain::download::State;
+use crate::domain::readable::visible;
 use crate::domain::resource::Role;
 use crate::domain::time::Timestamp;
 
@@ -47,4 +48,9 @@ impl From<Timestamp> for Time {
         let text = format!("{} UTC", machine.get(..16).unwrap_or(&machine).replace('T', " "));
         Self { machine, text }
     }
+}
+
+/// A text of several lines whose every line is harmless to show.
+pub(super) fn visible_lines(text: &str) -> String {
+    text.lines().map(|line| visible(&line.replace('\t', "    "))).collect::<Vec<_>>().join("\n")
 }
