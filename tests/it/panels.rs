@@ -1,7 +1,8 @@
 //! The pages around the resources: overview, what needs attention, chats, deliveries, settings.
 
+use larkive::domain::message::OnRecall;
 use larkive::domain::setting::{ShownSetting, ShownValue};
-use larkive::sandbox::event;
+use larkive::sandbox::event::{self, Notice, NoticeEvent};
 use larkive::sandbox::samples::Media;
 use reqwest::redirect::Policy;
 use serde_json::json;
@@ -205,6 +206,23 @@ async fn an_event_that_cannot_be_read_is_shown_harmlessly_and_replayed() {
     app.drain().await;
     assert!(browser.read("/deliveries?result=unparsed").await.contains(&id));
     assert_eq!(browser.post_from("same-origin", "/deliveries/e00000000002a/replay", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn the_payload_of_a_hidden_message_is_not_shown() {
+    let app = spawn_app_with(Options { on_recall: OnRecall::Hide, ..Options::default() }).await;
+    app.deliver(&event::image("om_1", &Media::Png.key(1))).await;
+    app.drain().await;
+    let browser = Browser::sign_in(&app).await;
+    let id = app.json("/api/v1/events").await["items"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/deliveries/{id}");
+    assert!(browser.read(&path).await.contains(&Media::Png.key(1)));
+    let notice = Notice::Recalled { message_id: "om_1".to_owned() };
+    let recall = NoticeEvent { event_id: "recall".to_owned(), notice };
+    app.deliver_payload(&recall.payload(app.sender.app(), app.clock.now())).await;
+    app.drain().await;
+    let page = browser.read(&path).await;
+    assert!(!page.contains(&Media::Png.key(1)) && page.contains("The message was recalled"), "{page}");
 }
 
 #[tokio::test]

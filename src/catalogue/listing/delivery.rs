@@ -101,7 +101,7 @@ pub async fn find(catalogue: &Catalogue, id: EventRowId) -> Result<Option<Delive
 }
 
 /// The payload of a delivery, or as much of it as is worth showing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
     /// Its beginning.
     pub text: String,
@@ -109,17 +109,23 @@ pub struct Payload {
     pub size_bytes: u64,
 }
 
-/// The first characters of a delivery's payload.
+/// The first characters of a delivery's payload, unless its message is hidden.
 ///
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn payload(catalogue: &Catalogue, id: EventRowId, chars: u32) -> Result<Option<Payload>, CatalogueError> {
-    let row: Option<(String, i64)> =
-        sqlx::query_as("SELECT substr(payload, 1, ?), octet_length(payload) FROM events WHERE event_row_id = ?")
-            .bind(chars)
-            .bind(id.0)
-            .fetch_optional(catalogue.read())
-            .await?;
+    let row: Option<(String, i64)> = sqlx::query_as(
+        "SELECT substr(e.payload, 1, ?), octet_length(e.payload)
+         FROM events AS e
+         WHERE e.event_row_id = ? AND NOT EXISTS (
+             SELECT 1 FROM messages AS m
+             WHERE m.app_id = e.app_id AND m.message_id = e.message_id AND m.hidden = 1
+         )",
+    )
+    .bind(chars)
+    .bind(id.0)
+    .fetch_optional(catalogue.read())
+    .await?;
     Ok(row.map(|(text, size_bytes)| Payload { text, size_bytes: u64::try_from(size_bytes).unwrap_or(0) }))
 }
 

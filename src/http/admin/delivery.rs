@@ -41,6 +41,7 @@ texts! {
         error = "原因", "Why";
         payload = "内容", "Payload";
         payload_note = "口令以 *** 代替。", "Tokens are shown as ***.";
+        hidden = "消息已撤回，按设置不再显示。", "The message was recalled, and is not shown as the settings say.";
         cut = "仅显示开头部分。", "Only the beginning is shown.";
         no_type = "（无类型）", "(no type)";
         replay = "重新解析", "Replay";
@@ -48,7 +49,6 @@ texts! {
         replayed = "已安排重新解析。", "It will be read again in a moment.";
         more = "下一页", "Next page";
         first_page = "回到第一页", "Back to the first page";
-        back = "返回事件列表", "Back to the deliveries";
         nothing = "没有事件。", "There are no deliveries.";
     }
 }
@@ -99,7 +99,7 @@ impl Row {
 pub(super) struct Unread {
     pub(super) texts: &'static Texts,
     pub(super) row: Row,
-    pub(super) payload: ShownPayload,
+    pub(super) payload: Option<ShownPayload>,
 }
 
 impl Unread {
@@ -113,8 +113,8 @@ impl Unread {
     }
 }
 
-async fn payload(catalogue: &Catalogue, id: EventRowId) -> Result<ShownPayload, CatalogueError> {
-    Ok(delivery::payload(catalogue, id, SHOWN_CHARS).await?.unwrap_or_default().into())
+async fn payload(catalogue: &Catalogue, id: EventRowId) -> Result<Option<ShownPayload>, CatalogueError> {
+    Ok(delivery::payload(catalogue, id, SHOWN_CHARS).await?.map(ShownPayload::from))
 }
 
 /// The list.
@@ -144,7 +144,7 @@ struct OnePage {
     frame: Frame,
     texts: &'static Texts,
     row: Row,
-    payload: ShownPayload,
+    payload: Option<ShownPayload>,
     was_replayed: bool,
 }
 

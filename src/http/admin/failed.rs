@@ -54,7 +54,6 @@ texts! {
         attempts = "尝试次数", "Tries";
         more = "下一页", "Next page";
         first_page = "回到第一页", "Back to the first page";
-        back = "返回待处理", "Back to what needs attention";
         empty_group = "这里已没有内容。", "There is nothing here any more.";
     }
 }
