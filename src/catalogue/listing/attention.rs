@@ -72,44 +72,53 @@ pub struct Group {
     pub under_way: BoundedCount,
 }
 
+/// The first resource of each reason, state and app, and how many there are. The next group is looked
+/// up in three ways, each a step of the index; SQLite would compare all three columns at once by reading
+/// everything that the first one leaves.
+const GROUPS: &str = "WITH RECURSIVE firsts (resource_row_id, reason_code, state, app_id) AS (
+    SELECT * FROM (
+        SELECT resource_row_id, reason_code, state, app_id
+        FROM resources
+        WHERE reason_code IS NOT NULL
+        ORDER BY reason_code, state, app_id
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT next.resource_row_id, next.reason_code, next.state, next.app_id
+    FROM firsts
+    CROSS JOIN resources AS next ON next.resource_row_id = COALESCE(
+        (
+            SELECT resource_row_id FROM resources
+            WHERE reason_code = firsts.reason_code AND state = firsts.state AND app_id > firsts.app_id
+            ORDER BY app_id LIMIT 1
+        ),
+        (
+            SELECT resource_row_id FROM resources
+            WHERE reason_code = firsts.reason_code AND state > firsts.state
+            ORDER BY state, app_id LIMIT 1
+        ),
+        (
+            SELECT resource_row_id FROM resources
+            WHERE reason_code > firsts.reason_code
+            ORDER BY reason_code, state, app_id LIMIT 1
+        )
+    )
+)
+SELECT resource_row_id, reason_code, state, app_id, (
+    SELECT COUNT(*) FROM (
+        SELECT 1 FROM resources AS r
+        WHERE r.reason_code = firsts.reason_code AND r.state = firsts.state AND r.app_id = firsts.app_id
+        LIMIT ?
+    )
+) AS counted
+FROM firsts";
+
 /// Every group, in the order of the reasons' names and the apps.
 ///
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn groups(catalogue: &Catalogue) -> Result<Vec<Group>, CatalogueError> {
-    let rows = sqlx::query(
-        "WITH RECURSIVE firsts (resource_row_id, reason_code, state, app_id) AS (
-             SELECT * FROM (
-                 SELECT resource_row_id, reason_code, state, app_id
-                 FROM resources
-                 WHERE reason_code IS NOT NULL
-                 ORDER BY reason_code, state, app_id
-                 LIMIT 1
-             )
-             UNION ALL
-             SELECT next.resource_row_id, next.reason_code, next.state, next.app_id
-             FROM firsts
-             CROSS JOIN resources AS next ON next.resource_row_id = (
-                 SELECT resource_row_id
-                 FROM resources
-                 WHERE reason_code IS NOT NULL
-                     AND (reason_code, state, app_id) > (firsts.reason_code, firsts.state, firsts.app_id)
-                 ORDER BY reason_code, state, app_id
-                 LIMIT 1
-             )
-         )
-         SELECT resource_row_id, reason_code, state, app_id, (
-             SELECT COUNT(*) FROM (
-                 SELECT 1 FROM resources AS r
-                 WHERE r.reason_code = firsts.reason_code AND r.state = firsts.state AND r.app_id = firsts.app_id
-                 LIMIT ?
-             )
-         ) AS counted
-         FROM firsts",
-    )
-    .bind(BoundedCount::LIMIT)
-    .fetch_all(catalogue.read())
-    .await?;
+    let rows = sqlx::query(GROUPS).bind(BoundedCount::LIMIT).fetch_all(catalogue.read()).await?;
     let mut groups = Vec::<Group>::new();
     for row in &rows {
         let r = Columns::of(row, "resources", "resource_row_id")?;
