@@ -36,9 +36,11 @@ use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
+use crate::domain::setting::ShownSetting;
 use crate::domain::time::Timestamp;
 use crate::feishu::client::ClientSettings;
 use crate::feishu::webhook::AppKeys;
+use crate::http::admin::Pages;
 use crate::http::api::Api;
 use crate::http::health::Vitals;
 use crate::http::webhook::Gate;
@@ -90,6 +92,8 @@ pub struct Setup {
     pub on_recall: OnRecall,
     /// Below this many free bytes downloads pause.
     pub min_free_bytes: u64,
+    /// The configuration as the pages show it.
+    pub shown_settings: Vec<ShownSetting>,
 }
 
 /// Why a serving archive ended.
@@ -189,16 +193,18 @@ impl App {
         }
         let wake = wake(&shared.due, &inbox);
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
+        let api = Api {
+            catalogue: catalogue.clone(),
+            apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
+            store: Arc::new(store.clone()),
+            admin_token: setup.admin_token,
+            clock: clock.clone(),
+            wake: wake.clone(),
+        };
         let routes = Routes {
+            pages: Pages::new(&api, setup.trusted_proxies.clone(), setup.shown_settings),
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
-            api: Api {
-                catalogue: catalogue.clone(),
-                apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
-                store: Arc::new(store.clone()),
-                admin_token: setup.admin_token,
-                clock: clock.clone(),
-                wake: wake.clone(),
-            },
+            api,
             vitals: Vitals::new(catalogue.clone(), store.clone(), app_ids(&setup.apps), metrics.clone(), clock, space),
         };
         Ok(Self {
@@ -387,6 +393,7 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 struct Routes {
     gate: Gate,
     api: Api,
+    pages: Pages,
     vitals: Vitals,
 }
 
@@ -408,6 +415,7 @@ impl Routes {
             actix_web::App::new()
                 .app_data(web::Data::new(parts.gate.clone()))
                 .app_data(web::Data::new(parts.api.clone()))
+                .app_data(web::Data::new(parts.pages.clone()))
                 .app_data(web::Data::new(parts.vitals.clone()))
                 .configure(routes)
         });

@@ -5,6 +5,7 @@
 
 pub mod key;
 mod partial;
+pub mod sniff;
 pub mod space;
 pub mod spool;
 pub mod store;

@@ -7,6 +7,7 @@ pub mod app_tickets;
 pub mod by_hand;
 pub mod chats;
 pub mod cleared;
+pub mod days;
 pub mod endings;
 pub mod events;
 pub mod forwards;
@@ -299,6 +300,8 @@ async fn check_version(pool: &SqlitePool, path: &Path) -> Result<(), CatalogueEr
     }
 }
 
-fn known_version() -> i64 {
+/// The version of the catalogue that this program writes.
+#[must_use]
+pub fn known_version() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }

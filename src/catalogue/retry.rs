@@ -1,5 +1,8 @@
 //! Re-queueing: resources that ended without bytes, or wait, become due at once.
 
+use futures_util::TryStreamExt as _;
+
+use super::listing::attention::{Cause, push_cause};
 use super::listing::{self, selection::Sql};
 use super::{Catalogue, CatalogueError};
 use crate::domain::filter::Filter;
@@ -38,6 +41,18 @@ pub async fn requeue(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<u64, C
 /// If the catalogue cannot be read.
 pub async fn find(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Result<Vec<ResourceId>, CatalogueError> {
     listing::ids(catalogue, filter, now, RETRYABLE).await
+}
+
+/// The resources of a group of failures that may be moved.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn find_failed(catalogue: &Catalogue, cause: &Cause) -> Result<Vec<ResourceId>, CatalogueError> {
+    let mut sql = Sql::new("SELECT r.resource_row_id");
+    push_cause(&mut sql, cause);
+    sql.push(" AND ").push(RETRYABLE);
+    let ids = sql.build_query_scalar::<i64>().fetch(catalogue.read()).map_ok(ResourceId).try_collect().await?;
+    Ok(ids)
 }
 
 /// How many resources a filter asks for that may be moved.

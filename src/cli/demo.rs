@@ -351,6 +351,7 @@ impl Access {
             limits: Limits { max_resource_bytes: MAX_RESOURCE_BYTES, retry_for: SETTLE_WITHIN },
             on_recall: OnRecall::Keep,
             min_free_bytes: MIN_FREE_BYTES,
+            shown_settings: Vec::new(),
         })
     }
 }

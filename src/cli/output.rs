@@ -10,6 +10,7 @@ use comfy_table::{ColumnConstraint, Row, Table, Width};
 use serde::Serialize;
 
 use super::{Exit, Outcome};
+pub use crate::domain::readable::{human_bytes, visible};
 
 /// The widest that a column of a table gets; what is longer ends with `…`.
 const WIDEST_COLUMN: u16 = 44;
@@ -200,46 +201,9 @@ pub fn print_properties<'a>(
     Ok(())
 }
 
-/// A text that cannot move the cursor, ring, or turn the direction of what stands around it: names
-/// in messages are written by strangers.
-#[must_use]
-pub fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || is_invisible_mark(c) {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// Line separators and the marks that change the direction of writing.
-fn is_invisible_mark(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
 /// A value of CSV: nothing for nothing.
 pub fn value(value: Option<impl ToString>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
-}
-
-/// A number of bytes as people like to read it, in units of 1000.
-#[must_use]
-pub fn human_bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    let mut rest = bytes as f64;
-    let mut unit = "B";
-    for larger in UNITS {
-        // What would be printed as 1000.0 of a unit is 1.0 of the next.
-        if rest < 999.95 {
-            break;
-        }
-        rest /= 1000.0;
-        unit = larger;
-    }
-    if unit == "B" { format!("{bytes} B") } else { format!("{rest:.1} {unit}") }
 }
 
 #[cfg(test)]
@@ -290,21 +254,6 @@ mod tests {
         assert_eq!(printed(Format::Json, &[]), "[]\n");
         assert_eq!(printed(Format::Csv, &[]), "name,count\n");
         assert_eq!(printed(Format::Table, &[]), "NAME  COUNT\n");
-    }
-
-    #[test]
-    fn a_name_cannot_play_with_the_terminal() {
-        assert_eq!(visible("a\u{1b}[2Jb\n\u{9b}\u{202e}gpj.exe"), "a\\u{1b}[2Jb\\u{a}\\u{9b}\\u{202e}gpj.exe");
-        assert_eq!(visible("第四课 😀.pdf"), "第四课 😀.pdf");
-    }
-
-    #[test]
-    fn bytes_are_rounded_to_a_unit() {
-        for (bytes, shown) in
-            [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_950, "1.0 MB"), (40_000_000, "40.0 MB")]
-        {
-            assert_eq!(human_bytes(bytes), shown);
-        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub async fn run(serving: Serving) -> Outcome {
     Ok(app.serve(shutdown).await?.into())
 }
 
-fn setup(Serving { settings, apps, .. }: &Serving) -> Setup {
+fn setup(Serving { settings, apps, shown, .. }: &Serving) -> Setup {
     Setup {
         layout: settings.data.clone(),
         apps: apps.iter().map(|app| app_setup(app, settings)).collect(),
@@ -49,6 +49,7 @@ fn setup(Serving { settings, apps, .. }: &Serving) -> Setup {
         limits: limits(settings),
         on_recall: settings.on_recall,
         min_free_bytes: settings.min_free_bytes,
+        shown_settings: shown.clone(),
     }
 }
 

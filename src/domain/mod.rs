@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod chat;
+pub mod day;
 pub mod digest;
 pub mod download;
 pub mod error;
@@ -12,8 +13,10 @@ pub mod measure;
 pub mod message;
 pub mod proxies;
 pub mod query;
+pub mod readable;
 pub mod reason;
 pub mod resource;
 pub mod secret;
+pub mod setting;
 pub mod source;
 pub mod time;

@@ -1,6 +1,8 @@
-//! The HTTP surface: webhook, health, metrics, JSON API.
+//! The HTTP surface: webhook, health, metrics, JSON API, the administrators' pages.
 
+pub mod admin;
 pub mod api;
+mod content;
 pub mod error;
 pub mod health;
 pub mod webhook;
@@ -17,5 +19,6 @@ pub fn configure_admin(config: &mut ServiceConfig) {
     config
         .route("/readyz", web::get().to(health::ready))
         .route("/metrics", web::get().to(health::metrics))
-        .configure(api::configure);
+        .configure(api::configure)
+        .configure(admin::configure);
 }

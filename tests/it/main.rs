@@ -18,6 +18,8 @@ mod forwards;
 mod health;
 mod large_files;
 mod life;
+mod pages;
+mod panels;
 mod program;
 mod properties;
 mod rate_limits;

@@ -3,6 +3,7 @@
 //! Pages go by keys, never by counting rows: a page costs the same wherever it lies, and rows that
 //! are added while somebody turns pages neither repeat nor hide what was there.
 
+pub mod attention;
 pub mod chat;
 pub mod delivery;
 pub mod message;

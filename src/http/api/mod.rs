@@ -8,7 +8,7 @@ mod content;
 mod events;
 mod fetch;
 mod messages;
-mod parameters;
+pub(super) mod parameters;
 mod resources;
 mod statistics;
 #[cfg(test)]

@@ -340,7 +340,7 @@ async fn statistics_and_chats_agree_with_what_is_there() {
     let other = Seed { message_id: "om_2".to_owned(), chat_id: "oc_2", role: "sticker", ..Seed::default() };
     server.seeded.add("img_3", other).await;
     let sql = "INSERT INTO blobs (sha256, size_bytes, stored_at)
-        SELECT DISTINCT sha256, size_bytes, 0 FROM resources WHERE sha256 IS NOT NULL";
+        SELECT DISTINCT sha256, size_bytes, stored_at FROM resources WHERE sha256 IS NOT NULL";
     server.seeded.run(sql).await;
     server.seeded.add_delivery(None).await;
 
@@ -353,6 +353,9 @@ async fn statistics_and_chats_agree_with_what_is_there() {
                 "card_image": 0, "forward": 0},
             "messages": 2, "chats": 2, "resources": 3, "bytes": 20, "blobs": 1, "blob_bytes": 10, "saved_bytes": 10,
             "oldest_pending_at": "2026-03-01T12:00:00.005Z", "last_event_at": "2026-03-01T12:00:00.000Z",
+            "days": [{"day": "2026-03-01", "found": 3, "stored": 2, "bytes": 20, "saved_bytes": 10,
+                "roles": {"image": 2, "sticker": 1}}],
+            "largest_chats": [{"app_id": "cli_a", "chat_id": "oc_1", "chat_name": null, "stored": 2, "bytes": 20}],
         })
     );
     let first = server.get("/api/v1/chats?limit=1").await.json();
