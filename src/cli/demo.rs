@@ -487,7 +487,7 @@ fn invitation(format: Format, address: SocketAddr, admin_token: &Secret) -> Stri
         return serde_json::json!({ "address": format!("http://{address}"), "admin_token": token }).to_string();
     }
     format!(
-        "\nThe archive stays up until Ctrl-C. Its API, and the token for it:\n  http://{address}/api/v1/resources\n  {token}\n\n\
-         Try:\n  curl -H 'Authorization: Bearer {token}' 'http://{address}/api/v1/resources?state=blocked'"
+        "\nThe archive stays up until Ctrl-C. Its pages, and the token to sign in with:\n  http://{address}/\n  {token}\n\n\
+         The same token opens its API:\n  curl -H 'Authorization: Bearer {token}' 'http://{address}/api/v1/resources?state=blocked'"
     )
 }
