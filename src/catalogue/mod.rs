@@ -13,6 +13,7 @@ pub mod forwards;
 pub mod listing;
 pub mod messages;
 pub mod names;
+pub mod query;
 pub mod quotes;
 pub mod reasons;
 pub mod recalls;

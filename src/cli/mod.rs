@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 finished and found problems, 2 could not run.
 
+pub mod completions;
 pub mod config_check;
 pub mod demo;
 pub mod extract;
@@ -10,6 +11,7 @@ pub mod filter;
 pub mod health;
 pub mod helpdesk;
 pub mod list;
+pub mod man;
 pub mod named;
 pub mod output;
 pub mod record;
@@ -18,6 +20,7 @@ pub mod sandbox;
 pub mod serve;
 pub mod show;
 pub mod signals;
+pub mod sql;
 pub mod stats;
 pub mod trigger;
 
@@ -25,7 +28,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::trigger::TriggerTarget;
 use crate::app::Ended;
@@ -89,6 +92,7 @@ enum Command {
     List(list::Options),
     Show(show::Options),
     Stats(stats::Options),
+    Sql(sql::Options),
     Fetch(fetch::Options),
     Helpdesk(helpdesk::Options),
     Retry(retry::Options),
@@ -98,6 +102,8 @@ enum Command {
         command: ConfigCommand,
     },
     Health(health::Options),
+    Completions(completions::Options),
+    Man(man::Options),
 }
 
 #[derive(Debug, Subcommand)]
@@ -173,6 +179,7 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
         Command::List(options) => list::run(options, reading(sources).await?).await,
         Command::Show(options) => show::run(options, reading(sources).await?).await,
         Command::Stats(options) => stats::run(options, reading(sources).await?).await,
+        Command::Sql(options) => sql::run(options, &Settings::load(sources)?.data.catalogue).await,
         Command::Retry(options) => retry::run(options, writing(sources).await?).await,
         Command::Config { command: ConfigCommand::Check } => {
             config_check::run(sources, &mut std::io::stdout(), &mut std::io::stderr())
@@ -181,6 +188,8 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
             let settings = if options.url.is_some() { None } else { Some(Settings::load(sources)?) };
             health::run(options, settings.as_ref()).await
         }
+        Command::Completions(options) => completions::run(&options, Words::command()),
+        Command::Man(options) => man::run(&options, Words::command()),
     }
 }
 

@@ -24,6 +24,7 @@ mod redelivery;
 mod regression;
 mod shutdown;
 mod sources;
+mod sql;
 mod support;
 mod tokens;
 mod webhook;
