@@ -9,6 +9,7 @@ pub mod chats;
 pub mod cleared;
 pub mod endings;
 pub mod events;
+pub mod extent;
 pub mod forwards;
 pub mod listing;
 pub mod messages;

@@ -5,6 +5,7 @@
 pub mod completions;
 pub mod config_check;
 pub mod demo;
+pub mod export;
 pub mod extract;
 pub mod fetch;
 pub mod filter;
@@ -32,6 +33,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::trigger::TriggerTarget;
 use crate::app::Ended;
+use crate::blob::checked::Blobs;
 use crate::blob::store::make_private_directory;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
@@ -70,7 +72,7 @@ pub type Outcome = anyhow::Result<Exit>;
     name = "larkive",
     version,
     propagate_version = true,
-    after_help = "See it work without an account:\n  larkive demo\n\nRun it (settings come from the environment, .env or a TOML file):\n  larkive config check\n  larkive serve\n\nAsk the archive:\n  larkive list --state blocked\n  larkive show om_dc13264520392913993dd051dba21dcf\n\nExit codes: 0 done, 1 finished and found problems, 2 could not run."
+    after_help = "See it work without an account:\n  larkive demo\n\nRun it (settings come from the environment, .env or a TOML file):\n  larkive config check\n  larkive serve\n\nAsk the archive:\n  larkive list --state blocked\n  larkive show om_dc13264520392913993dd051dba21dcf\n  larkive export --out invoices.zip --q 发票\n\nExit codes: 0 done, 1 finished and found problems, 2 could not run."
 )]
 struct Words {
     /// A TOML file with settings; the environment wins over it
@@ -92,6 +94,7 @@ enum Command {
     List(list::Options),
     Show(show::Options),
     Stats(stats::Options),
+    Export(export::Options),
     Sql(sql::Options),
     Fetch(fetch::Options),
     Helpdesk(helpdesk::Options),
@@ -179,6 +182,10 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
         Command::List(options) => list::run(options, reading(sources).await?).await,
         Command::Show(options) => show::run(options, reading(sources).await?).await,
         Command::Stats(options) => stats::run(options, reading(sources).await?).await,
+        Command::Export(options) => {
+            let layout = Settings::load(sources)?.data;
+            export::run(options, Catalogue::open_read_only(&layout.catalogue).await?, Blobs::at(&layout.store)).await
+        }
         Command::Sql(options) => sql::run(options, &Settings::load(sources)?.data.catalogue).await,
         Command::Retry(options) => retry::run(options, writing(sources).await?).await,
         Command::Config { command: ConfigCommand::Check } => {

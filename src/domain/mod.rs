@@ -8,6 +8,7 @@ pub mod error;
 pub mod filter;
 pub mod id;
 pub mod measure;
+pub mod media;
 pub mod message;
 pub mod proxies;
 pub mod reason;

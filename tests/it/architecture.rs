@@ -46,7 +46,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("rusqlite", &["catalogue"]),
     ("reqwest", &["feishu", "sandbox", "cli"]),
     ("sha2", &["feishu", "blob", "sandbox"]),
-    ("tempfile", &["blob"]),
+    ("tempfile", &["blob", "archive"]),
     ("infer", &["blob", "sandbox"]),
     ("actix_web", &["http", "app"]),
     ("prometheus_client", &["metrics"]),

@@ -15,7 +15,7 @@ use crate::program::{ADMIN_TOKEN, Output, SECRETS, Workplace};
 use crate::support::sha256;
 use crate::wire::exchange;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "serve",
     "demo",
     "sandbox",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 15] = [
     "list",
     "show",
     "stats",
+    "export",
     "sql",
     "fetch",
     "retry",

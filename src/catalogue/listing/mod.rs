@@ -4,6 +4,7 @@
 //! are added while somebody turns pages neither repeat nor hide what was there.
 
 pub mod chat;
+pub mod columns;
 pub mod delivery;
 pub mod message;
 pub mod resource;
