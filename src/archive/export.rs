@@ -225,7 +225,7 @@ impl<P: Package> Packing<P> {
 
     fn complete_folder(&mut self) -> anyhow::Result<()> {
         let Self { folder, package, .. } = self;
-        if !folder.path().is_empty() {
+        if !folder.is_empty() {
             package.complete(folder.path(), &|name| folder.may_hold(name))?;
         }
         Ok(())

@@ -52,6 +52,11 @@ impl Folder {
         format!("{}/{name}", self.path)
     }
 
+    /// Whether no name was given out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.given.is_empty()
+    }
+
     /// Whether a name was given out, as far as that is remembered.
     pub(super) fn may_hold(&self, name: &str) -> bool {
         self.is_full || self.given.contains(&self.state.hash_one(name))
