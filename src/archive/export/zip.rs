@@ -307,4 +307,18 @@ mod tests {
         behind.read_to_string(&mut text).unwrap();
         assert_eq!(text, "behind");
     }
+
+    #[test]
+    fn more_files_than_the_old_form_can_count_are_all_there() {
+        const FILES: u64 = 65_540;
+        let spool = tempfile::tempdir().unwrap();
+        let file = tempfile::tempfile().unwrap();
+        let mut zip = Zip::new(file.try_clone().unwrap(), spool.path()).unwrap();
+        for number in 0..FILES {
+            let entry = Entry { path: &number.to_string(), size_bytes: 1, digest: None, modified: Timestamp::EPOCH };
+            zip.put(&entry, &mut Made(&b"x"[..])).unwrap();
+        }
+        zip.close().unwrap();
+        assert_eq!(ZipArchive::new(file).unwrap().len() as u64, FILES);
+    }
 }
