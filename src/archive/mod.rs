@@ -6,6 +6,7 @@ pub mod chat;
 pub mod dictionary;
 pub mod download;
 pub mod expand;
+pub mod export;
 pub mod fetch;
 pub mod index;
 pub mod ingest;

@@ -15,6 +15,7 @@ pub mod listing;
 pub mod mended;
 pub mod messages;
 pub mod names;
+pub mod query;
 pub mod quotes;
 pub mod reasons;
 pub mod recalls;

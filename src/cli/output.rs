@@ -109,20 +109,27 @@ impl<W: Write> Printer<W> {
     /// If they cannot be written.
     pub fn print<R: Record>(&mut self, records: &[R]) -> anyhow::Result<()> {
         match self.format {
-            Format::Table => self.print_table(records)?,
-            Format::Csv => self.print_csv(records)?,
-            Format::Ndjson => {
-                for record in records {
-                    writeln!(self.out, "{}", serde_json::to_string(record)?)?;
-                }
-            }
-            Format::Json => {
-                for record in records {
-                    let before = if self.printed == 0 { "[\n" } else { ",\n" };
-                    write!(self.out, "{before}{}", serde_json::to_string(record)?)?;
-                    self.printed += 1;
-                }
-            }
+            Format::Table => self.print_table(R::HEADINGS, records.iter().map(R::cells))?,
+            Format::Csv => self.print_csv(R::COLUMNS, records.iter().map(R::values))?,
+            Format::Json | Format::Ndjson => self.print_json(records)?,
+        }
+        self.out.flush().context("Failed to write the result")
+    }
+
+    /// Prints the next rows of something whose columns are only known now.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn print_rows<R: Serialize>(
+        &mut self,
+        columns: &[String],
+        rows: &[R],
+        cells: impl Fn(&R) -> Vec<String>,
+    ) -> anyhow::Result<()> {
+        match self.format {
+            Format::Table => self.print_table(columns, rows.iter().map(cells))?,
+            Format::Csv => self.print_csv(columns, rows.iter().map(cells))?,
+            Format::Json | Format::Ndjson => self.print_json(rows)?,
         }
         self.out.flush().context("Failed to write the result")
     }
@@ -132,39 +139,68 @@ impl<W: Write> Printer<W> {
     /// # Errors
     /// If it cannot be written.
     pub fn finish<R: Record>(mut self) -> anyhow::Result<()> {
+        let columns = if self.format == Format::Table { R::HEADINGS } else { R::COLUMNS };
+        self.end(columns)
+    }
+
+    /// The same for rows under these columns.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn end<C: AsRef<str>>(&mut self, columns: &[C]) -> anyhow::Result<()> {
         match (self.format, self.printed) {
             (Format::Json, 0) => writeln!(self.out, "[]")?,
             (Format::Json, _) => writeln!(self.out, "\n]")?,
-            (Format::Csv, 0) => self.print_csv::<R>(&[])?,
-            (Format::Table, 0) => self.print_table::<R>(&[])?,
+            (Format::Csv, 0) => self.print_csv(columns, std::iter::empty())?,
+            (Format::Table, 0) => self.print_table(columns, std::iter::empty())?,
             _ => {}
         }
         self.out.flush().context("Failed to write the result")
     }
 
-    fn print_csv<R: Record>(&mut self, records: &[R]) -> anyhow::Result<()> {
+    fn print_json<R: Serialize>(&mut self, records: &[R]) -> anyhow::Result<()> {
+        for record in records {
+            let json = serde_json::to_string(record)?;
+            match (self.format, self.printed) {
+                (Format::Json, 0) => write!(self.out, "[\n{json}")?,
+                (Format::Json, _) => write!(self.out, ",\n{json}")?,
+                _ => writeln!(self.out, "{json}")?,
+            }
+            self.printed += 1;
+        }
+        Ok(())
+    }
+
+    fn print_csv<C: AsRef<str>>(
+        &mut self,
+        columns: &[C],
+        rows: impl Iterator<Item = Vec<String>>,
+    ) -> anyhow::Result<()> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         if self.printed == 0 {
-            writer.write_record(R::COLUMNS)?;
+            writer.write_record(columns.iter().map(C::as_ref))?;
             self.printed = 1;
         }
-        for record in records {
-            writer.write_record(record.values())?;
+        for row in rows {
+            writer.write_record(row)?;
         }
         let lines = writer.into_inner().context("Failed to write the result")?;
         Ok(self.out.write_all(&lines)?)
     }
 
-    fn print_table<R: Record>(&mut self, records: &[R]) -> anyhow::Result<()> {
+    fn print_table<C: AsRef<str>>(
+        &mut self,
+        headings: &[C],
+        rows: impl Iterator<Item = Vec<String>>,
+    ) -> anyhow::Result<()> {
         let mut table = Table::new();
         table.load_style(NOTHING);
         if self.printed == 0 {
-            table.add_row(R::HEADINGS.to_vec());
+            table.add_row(headings.iter().map(|heading| visible(heading.as_ref())).collect::<Vec<_>>());
             self.printed = 1;
         }
-        for record in records {
-            let cells: Vec<String> = record.cells().iter().map(|cell| visible(cell)).collect();
-            let mut row = Row::from(cells);
+        for cells in rows {
+            let mut row = Row::from(cells.iter().map(|cell| visible(cell)).collect::<Vec<_>>());
             row.max_height(1);
             table.add_row(row);
         }

@@ -10,6 +10,7 @@ pub mod filter;
 pub mod folding;
 pub mod id;
 pub mod measure;
+pub mod media;
 pub mod message;
 pub mod proxies;
 pub mod query;

@@ -5,7 +5,9 @@
 
 pub mod attention;
 pub mod chat;
+pub mod columns;
 pub mod delivery;
+pub mod extent;
 pub mod message;
 pub mod resource;
 
