@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::{Row as _, SqliteConnection};
 
@@ -12,7 +13,7 @@ use crate::domain::resource::Role;
 use crate::domain::time::Timestamp;
 
 /// What is in the archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Statistics {
     /// Resources in each state.
     pub states: BTreeMap<State, u64>,

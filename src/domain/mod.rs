@@ -12,6 +12,7 @@ pub mod message;
 pub mod proxies;
 pub mod reason;
 pub mod resource;
+pub mod schema;
 pub mod secret;
 pub mod source;
 pub mod time;

@@ -18,6 +18,7 @@ mod tests;
 
 use std::ops::RangeInclusive;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::cursor::{Cursor, Scope};
@@ -44,7 +45,8 @@ pub struct PageRequest {
 }
 
 /// One page of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}s")]
 pub struct Page<T> {
     /// The items, newest first.
     pub items: Vec<T>,
