@@ -3,6 +3,7 @@
 pub mod api;
 pub mod error;
 pub mod health;
+pub mod throttle;
 pub mod webhook;
 
 use actix_web::web::{self, ServiceConfig};
