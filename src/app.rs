@@ -184,12 +184,14 @@ impl App {
         let wake = wake(&shared.due, &inbox);
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
         let routes = Routes {
-            gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
+            gate: Gate::new(keys, setup.trusted_proxies.clone(), inbox.clone(), metrics.clone(), clock.clone()),
             api: Api {
                 catalogue: catalogue.clone(),
                 apps: setup.apps.iter().map(|app| app.keys.app_id.clone()).collect(),
                 store: Arc::new(store.clone()),
                 admin_token: setup.admin_token,
+                throttles: Arc::default(),
+                proxies: setup.trusted_proxies.clone(),
                 clock: clock.clone(),
                 wake: wake.clone(),
             },

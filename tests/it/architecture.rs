@@ -53,6 +53,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry"]),
     ("httparse", &["sandbox"]),
     ("toml", &["config"]),
+    ("askama", &["http"]),
 ];
 
 struct Import {

@@ -163,7 +163,8 @@ fn nameless(resource: &Resource) -> String {
     ending.map_or_else(|| resource.id.to_string(), |(_, ending)| format!("{}.{ending}", resource.id))
 }
 
-fn not_modified(request: &HttpRequest, tag: &EntityTag) -> bool {
+/// Whether the caller has what this tag stands for.
+pub(super) fn not_modified(request: &HttpRequest, tag: &EntityTag) -> bool {
     match request.headers().contains_key(header::IF_NONE_MATCH).then(|| IfNoneMatch::parse(request)) {
         Some(Ok(IfNoneMatch::Any)) => true,
         Some(Ok(IfNoneMatch::Items(tags))) => tags.iter().any(|known| known.weak_eq(tag)),

@@ -2,6 +2,7 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Api;
@@ -17,21 +18,30 @@ use crate::http::error::Problem;
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// What to fetch, as the caller says it. Which members are needed depends on the source.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Body {
+pub(super) struct Body {
+    /// `resource`, `image`, `file`, `baike`, `lingo` or `ticket-image`; always needed.
     source: Option<String>,
+    /// The app that asks; needed where several are served.
     app_id: Option<String>,
+    /// The message (`resource`).
     message: Option<String>,
+    /// The key (all but `ticket-image`).
     key: Option<String>,
+    /// `image` or `file` (`resource`).
     r#type: Option<String>,
+    /// The ticket (`ticket-image`).
     ticket: Option<String>,
+    /// The ticket's message (`ticket-image`).
     msg: Option<String>,
+    /// The position of the image in a post, from 0 (`ticket-image`).
     index: Option<u32>,
+    /// Whether to ask again for what is stored already.
     force: Option<bool>,
 }
 
-/// The limit of this route's body.
+/// The limit of every body: only this route has one.
 pub(super) fn body_limit() -> web::PayloadConfig {
     web::PayloadConfig::new(MAX_BODY_BYTES)
 }
