@@ -73,6 +73,13 @@ impl Problem {
         Self { header, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
     }
 
+    /// What the caller knows is not what is here now.
+    #[must_use]
+    pub fn precondition_failed() -> Self {
+        let detail = "`If-Match` names other bytes than those that are here";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
+    }
+
     /// The range that was asked for begins behind the end.
     #[must_use]
     pub fn range_not_satisfiable(size_bytes: u64) -> Self {

@@ -46,7 +46,7 @@ pub struct PageRequest {
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "PageOf{T}s")]
+#[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     /// The items, newest first.
     pub items: Vec<T>,

@@ -7,7 +7,7 @@ use std::io;
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
-    self, ByteRangeSpec, EntityTag, Header as _, HeaderMap, HeaderValue, IfNoneMatch, Range,
+    self, ByteRangeSpec, EntityTag, Header as _, HeaderMap, HeaderValue, IfMatch, IfNoneMatch, Range,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
@@ -60,6 +60,9 @@ pub(super) async fn serve(
     let resource = resources::find(&api, &id).await?;
     let (digest, size_bytes) = stored(&resource)?;
     let tag = EntityTag::new_strong(digest.to_string());
+    if !is_match(&request, &tag) {
+        return Err(Problem::precondition_failed());
+    }
     if not_modified(&request, &tag) {
         return Ok(describe(&mut HttpResponse::NotModified(), &resource, &tag).finish());
     }
@@ -161,6 +164,15 @@ fn nameless(resource: &Resource) -> String {
     ];
     let ending = ENDINGS.iter().find(|(mime, _)| resource.mime.as_deref() == Some(mime));
     ending.map_or_else(|| resource.id.to_string(), |(_, ending)| format!("{}.{ending}", resource.id))
+}
+
+/// Whether the caller wants these very bytes, if they said which.
+fn is_match(request: &HttpRequest, tag: &EntityTag) -> bool {
+    match request.headers().contains_key(header::IF_MATCH).then(|| IfMatch::parse(request)) {
+        None | Some(Ok(IfMatch::Any)) => true,
+        Some(Ok(IfMatch::Items(tags))) => tags.iter().any(|wanted| wanted.strong_eq(tag)),
+        Some(Err(_)) => false,
+    }
 }
 
 /// Whether the caller has what this tag stands for.

@@ -2,11 +2,12 @@
 //!
 //! There is no other way to add a path to the API, so none can be without a description.
 
-use actix_web::{Resource, ResponseError as _, Route, guard, web};
+use actix_web::{Resource, ResponseError as _, Route, web};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use crate::http::error::Problem;
+use crate::http::read;
 
 /// The prefix of every path.
 pub(super) const PREFIX: &str = "/api";
@@ -137,7 +138,7 @@ impl Endpoint {
     /// The path as actix knows it; other methods are refused.
     pub(super) fn resource(&self) -> Resource {
         let (route, allowed) = match self.verb {
-            Verb::Read => (web::route().guard(guard::Any(guard::Get()).or(guard::Head())), "GET, HEAD"),
+            Verb::Read => (read(), "GET, HEAD"),
             Verb::Post => (web::post(), "POST"),
         };
         web::resource(self.path)

@@ -17,11 +17,15 @@ use crate::http::error::Problem;
 /// The longest body: a few ids and a key.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
+/// What can be fetched from.
+const SOURCES: [&str; 8] = ["resource", "message", "image", "file", "baike", "lingo", "ticket-image", "ticket_image"];
+
 /// What to fetch, as the caller says it. Which members are needed depends on the source.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Body {
-    /// `resource`, `image`, `file`, `baike`, `lingo` or `ticket-image`; always needed.
+    /// Where it is asked for, as the command line or as a resource's JSON says it.
+    #[schemars(required, extend("enum" = SOURCES))]
     source: Option<String>,
     /// The app that asks; needed where several are served.
     app_id: Option<String>,
@@ -146,4 +150,19 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, value: Optio
 
 fn bad_value(name: &str, fault: impl std::fmt::Display) -> Problem {
     Problem::bad_request("bad_value", format!("{name}: {fault}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sources_that_are_named_are_the_sources_there_are() {
+        for source in SOURCES {
+            assert!(Source::from_words(source).is_ok(), "{source}");
+        }
+        for source in Source::ALL {
+            assert!(SOURCES.contains(&source.as_str()), "{source}");
+        }
+    }
 }

@@ -40,7 +40,7 @@ struct Page<'d> {
     style: &'static str,
     title: &'d str,
     version: &'d str,
-    description: &'d str,
+    description: Prose<'d>,
     operations: Vec<Operation<'d>>,
     schemas: Vec<Shape<'d>>,
 }
@@ -51,7 +51,7 @@ struct Operation<'d> {
     path: &'d str,
     anchor: String,
     summary: &'d str,
-    description: &'d str,
+    description: Prose<'d>,
     takes: Vec<Part<'d>>,
     answers: Vec<Part<'d>>,
 }
@@ -61,15 +61,35 @@ struct Part<'d> {
     name: &'d str,
     place: &'d str,
     value: String,
-    meaning: &'d str,
+    meaning: Prose<'d>,
 }
 
 /// A type of JSON value.
 struct Shape<'d> {
     name: &'d str,
-    meaning: &'d str,
+    meaning: Prose<'d>,
     value: String,
     members: Vec<Part<'d>>,
+}
+
+/// A text with code between backticks.
+#[derive(Clone, Copy)]
+struct Prose<'d>(&'d str);
+
+/// A stretch of it.
+struct Piece<'d> {
+    is_code: bool,
+    text: &'d str,
+}
+
+impl<'d> Prose<'d> {
+    fn of(value: &'d Value) -> Self {
+        Self(text(value))
+    }
+
+    fn pieces(self) -> impl Iterator<Item = Piece<'d>> {
+        self.0.split('`').enumerate().map(|(place, text)| Piece { is_code: place % 2 == 1, text })
+    }
 }
 
 impl<'d> Page<'d> {
@@ -82,7 +102,7 @@ impl<'d> Page<'d> {
             style: STYLE,
             title: text(&info["title"]),
             version: text(&info["version"]),
-            description: text(&info["description"]),
+            description: Prose::of(&info["description"]),
             operations: operations.collect(),
             schemas: schemas.collect(),
         }
@@ -95,7 +115,7 @@ impl<'d> Operation<'d> {
             name: text(&one["name"]),
             place: text(&one["in"]),
             value: value_of(&one["schema"]),
-            meaning: text(&one["description"]),
+            meaning: Prose::of(&one["description"]),
         });
         let body = &operation["requestBody"]["content"]["application/json"]["schema"];
         let members_of_body = members(&body["properties"]).map(|(name, schema)| Part::member(name, "body", schema));
@@ -103,14 +123,14 @@ impl<'d> Operation<'d> {
             name: status,
             place: "",
             value: carried(&answer["content"]),
-            meaning: text(&answer["description"]),
+            meaning: Prose::of(&answer["description"]),
         });
         Self {
             verb: verb.to_uppercase(),
             path,
             anchor: format!("{verb}{}", path.replace(['/', '{', '}', '.'], "-")),
             summary: text(&operation["summary"]),
-            description: text(&operation["description"]),
+            description: Prose::of(&operation["description"]),
             takes: parameters.chain(members_of_body).collect(),
             answers: answers.collect(),
         }
@@ -119,7 +139,7 @@ impl<'d> Operation<'d> {
 
 impl<'d> Part<'d> {
     fn member(name: &'d str, place: &'d str, schema: &'d Value) -> Self {
-        Self { name, place, value: value_of(schema), meaning: text(&schema["description"]) }
+        Self { name, place, value: value_of(schema), meaning: Prose::of(&schema["description"]) }
     }
 }
 
@@ -127,7 +147,7 @@ impl<'d> Shape<'d> {
     fn of(name: &'d str, schema: &'d Value) -> Self {
         Self {
             name,
-            meaning: text(&schema["description"]),
+            meaning: Prose::of(&schema["description"]),
             value: value_of(schema),
             members: members(&schema["properties"]).map(|(name, schema)| Part::member(name, "", schema)).collect(),
         }

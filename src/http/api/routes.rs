@@ -59,6 +59,7 @@ fn of_resources() -> [Endpoint; 6] {
             .answers_with(200, "All bytes.", Content::Bytes)
             .answers_with(206, "The range of bytes that was asked for.", Content::Bytes)
             .refuses(404, "There is no such resource, or (`not_stored`) its bytes are not here.")
+            .refuses(412, "`If-Match` names other bytes.")
             .refuses(416, "The range lies behind the end."),
         Endpoint::post("/v1/resources/{id}/retry", "Retry a resource", |route| route.to(resources::retry_one))
             .takes([resource_id()])

@@ -284,6 +284,16 @@ async fn content_is_an_attachment_under_its_exact_name() {
     let head = server.send(authorised(Method::HEAD, &path).insert_header((header::RANGE, "bytes=0-0"))).await;
     assert_eq!((head.status, head.header(header::ETAG)), (StatusCode::OK, answer.header(header::ETAG)));
 
+    for (wanted, status) in [
+        (format!("\"{DIGEST}\""), 200),
+        ("*".to_owned(), 200),
+        (format!("W/\"{DIGEST}\""), 412),
+        ("\"a\"".to_owned(), 412),
+    ] {
+        let answer =
+            server.send(authorised(Method::GET, &path).insert_header((header::IF_MATCH, wanted.as_str()))).await;
+        assert_eq!(answer.status, status, "{wanted}");
+    }
     let known = authorised(Method::GET, &path).insert_header((header::IF_NONE_MATCH, format!("W/\"{DIGEST}\"")));
     let answer = server.send(known).await;
     assert_eq!((answer.status, answer.body.len()), (StatusCode::NOT_MODIFIED, 0));
