@@ -19,7 +19,8 @@ use crate::http::throttle::{Rate, Throttle};
 /// What holds callers back.
 #[derive(Debug)]
 pub struct Throttles {
-    /// Requests with the token. One program that asks without a pause leaves the machine to others.
+    /// Requests with the token. A program that asks without a pause leaves most of the machine to
+    /// deliveries and downloads.
     requests: Throttle<()>,
     /// Wrong tokens from one address. Enough for every program that still has an old token, far too
     /// few for guessing one of sixteen characters.
@@ -28,7 +29,7 @@ pub struct Throttles {
 
 impl Default for Throttles {
     fn default() -> Self {
-        Self::new(Rate { burst: 200, per_second: 50.0 }, Rate { burst: 100, per_second: 5.0 })
+        Self::new(Rate { burst: 500, per_second: 100.0 }, Rate { burst: 100, per_second: 5.0 })
     }
 }
 
