@@ -19,7 +19,7 @@ const ALWAYS: [Answer; 3] = [
     Answer { status: 401, description: "The token is missing or wrong.", content: Content::Problem },
     Answer {
         status: 429,
-        description: "Too many requests with this token, or too many wrong tokens; `Retry-After` says how long to wait.",
+        description: "Too many requests with this token, or too many wrong ones; `Retry-After` says how long to wait.",
         content: Content::Problem,
     },
     Answer { status: 503, description: "The catalogue is busy; try again in a moment.", content: Content::Problem },

@@ -20,6 +20,9 @@ use crate::domain::source::Source;
 
 const PAGED: &str = "Ask for the next page with `cursor` set to `next_cursor` and everything else as it was.";
 
+const FROM: &str =
+    "Sent at this time or later: RFC 3339 with zone, `YYYY-MM-DD`, or a span back from now such as `7d`.";
+
 /// Every endpoint. Where two paths fit a request, the first one takes it.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![
@@ -38,12 +41,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 fn of_resources() -> [Endpoint; 6] {
     [
         Endpoint::read("/v1/resources", "List resources", |route| route.to(resources::list))
-            .about("Newest first, and stable while rows are added: what was there when paging began comes exactly once.")
+            .about(
+                "Newest first, and stable while rows are added: what was there when paging began comes \
+                exactly once.",
+            )
             .takes(filters().chain(paging()))
             .answers::<Page<Resource>>(200, PAGED)
             .refuses(400, "A parameter, a value or the cursor does not fit."),
         Endpoint::post("/v1/resources/retry", "Retry resources", |route| route.to(resources::retry_matching))
-            .about("Makes everything due that the filters ask for and that is `blocked`, `gone`, `impossible` or waiting.")
+            .about(
+                "Makes everything due that the filters ask for and that is `blocked`, `gone`, `impossible` or \
+                waiting.",
+            )
             .takes(filters())
             .takes([Parameter::word("all", "Without any filter: say that all of them are meant.", &["true", "false"])])
             .answers::<Queued>(202, "They are queued.")
@@ -54,7 +63,10 @@ fn of_resources() -> [Endpoint; 6] {
             .answers::<Detail>(200, "The resource.")
             .refuses(404, "There is no such resource, or it is hidden."),
         Endpoint::read("/v1/resources/{id}/content", "Download a resource", |route| route.to(content::serve))
-            .about("The bytes, always as an attachment under the original name. `ETag` is the SHA-256; one range of bytes can be asked for, with `If-Range` or without.")
+            .about(
+                "The bytes, always as an attachment under the original name. `ETag` is the SHA-256; one range of \
+                bytes can be asked for, with `If-Range` or without.",
+            )
             .takes([resource_id()])
             .answers_with(200, "All bytes.", Content::Bytes)
             .answers_with(206, "The range of bytes that was asked for.", Content::Bytes)
@@ -66,7 +78,10 @@ fn of_resources() -> [Endpoint; 6] {
             .answers::<Queued>(202, "It is queued, unless it is stored, running or due already.")
             .refuses(404, "There is no such resource."),
         Endpoint::post("/v1/fetch", "Fetch by key", |route| route.to(fetch::fetch))
-            .about("Archives one thing by its key, as the command `fetch` does. It may be asked for any number of times.")
+            .about(
+                "Archives one thing by its key, as the command `fetch` does. It may be asked for any number of \
+                times.",
+            )
             .takes_body::<Body>()
             .answers::<Resource>(202, "It is known now, and will be stored if it is not; `Location` leads to it.")
             .refuses(400, "The body does not say what to fetch.")
@@ -90,30 +105,45 @@ fn of_everything_else() -> [Endpoint; 6] {
         Endpoint::read("/v1/stats", "Statistics", |route| route.to(statistics::show))
             .answers::<Statistics>(200, "How much there is."),
         Endpoint::read("/v1/changes", "Follow changes", |route| route.to(changes::list))
-            .about("Every change of a resource has a number, higher than those before it. Ask again with `after` set to `next_after`; keep `next_after` once you have dealt with the items. Each resource is shown as it stands now, so a change may be told twice and is never missed. One that is no longer shown has only `id` and `hidden`. Names of chats and people are looked up afterwards and make no change.")
+            .about(
+                "Every change of a resource has a number, higher than those before it. Ask again with \
+                `after` set to `next_after`; keep `next_after` once you have dealt with the items. Each \
+                resource is shown as it stands now, so a change may be told twice and is never missed. One \
+                that is no longer shown has only `id` and `hidden`. Names of chats and people are looked \
+                up afterwards and make no change.",
+            )
             .takes([
                 Parameter::number("after", "`next_after` of the answer before; 0 from the beginning.", 0, None),
                 limit("The most changes that are looked at."),
             ])
             .answers::<Changes>(200, "What has changed; no items if nothing has.")
-            .refuses(400, "A parameter or a value does not fit, or (`bad_cursor`) `after` lies behind the last change."),
+            .refuses(400, "A parameter or value does not fit, or (`bad_cursor`) `after` lies behind the last change."),
         Endpoint::read("/v1/events", "List deliveries", |route| route.to(events::list))
             .about("Every authentic event, newest first, also those that could not be read.")
-            .takes([Parameter::word("result", "With one of these results.", &words(DeliveryResult::ALL, DeliveryResult::as_str)).repeated()])
+            .takes([results()])
             .takes(paging())
             .answers::<Page<Delivery>>(200, PAGED)
             .refuses(400, "A parameter, a value or the cursor does not fit."),
         Endpoint::post("/v1/events/{id}/replay", "Replay a delivery", |route| route.to(events::replay))
             .about("Reads the delivery again, for example with a newer version of the program.")
-            .takes([Parameter { schema: json!({ "type": "string", "pattern": "^e[0-9a-f]{12}$" }), ..Parameter::text("id", "The delivery.") }])
+            .takes([row_id("The delivery.", "^e[0-9a-f]{12}$")])
             .answers::<Queued>(202, "It is queued.")
             .refuses(404, "There is no such delivery."),
     ]
 }
 
+fn row_id(description: &'static str, pattern: &'static str) -> Parameter {
+    let schema = json!({ "type": "string", "pattern": pattern });
+    Parameter { schema, ..Parameter::text("id", description) }
+}
+
 fn resource_id() -> Parameter {
-    let schema = json!({ "type": "string", "pattern": "^r[0-9a-f]{12}$" });
-    Parameter { schema, ..Parameter::text("id", "The resource.") }
+    row_id("The resource.", "^r[0-9a-f]{12}$")
+}
+
+fn results() -> Parameter {
+    let results = words(DeliveryResult::ALL, DeliveryResult::as_str);
+    Parameter::word("result", "With one of these results.", &results).repeated()
 }
 
 fn paging() -> [Parameter; 2] {
@@ -151,10 +181,7 @@ fn filter(name: &'static str) -> Parameter {
         "sha256" => text(name, "With one of these digests.").repeated(),
         "mime" => text(name, "Of one of these media types, such as `image/png` or `image/*`.").repeated(),
         "q" => text(name, "A search in names and texts."),
-        "from" => text(
-            name,
-            "Sent at this time or later: RFC 3339 with zone, `YYYY-MM-DD`, or a span back from now such as `7d`.",
-        ),
+        "from" => text(name, FROM),
         "to" => text(name, "Sent before this time; written like `from`."),
         "min_size" => text(name, "At least this many bytes, such as `10MB`."),
         "max_size" => text(name, "At most this many bytes, such as `1GiB`."),
