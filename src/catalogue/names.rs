@@ -27,7 +27,7 @@ pub async fn chats_due(
         "SELECT chat_row_id, chat_id FROM chats
          WHERE app_id = ? AND name_due_at <= ? AND chat_type IS NOT 'p2p'
          ORDER BY name_due_at
-         LIMIT ?",
+         LIMIT +?",
     );
     let rows = due.bind(app_id.as_str()).bind(now.unix_ms()).bind(limit).fetch_all(read).await?;
     rows.iter().map(|row| required(row, "chats", "chat_row_id", "chat_id")).collect()
@@ -56,7 +56,7 @@ pub async fn people_due(
         "SELECT sender_row_id, open_id, chat_id FROM senders
          WHERE app_id = ? AND name_due_at <= ?
          ORDER BY name_due_at
-         LIMIT ?",
+         LIMIT +?",
     );
     let rows = due.bind(app_id.as_str()).bind(now.unix_ms()).bind(limit).fetch_all(read).await?;
     let nameless = |row: &SqliteRow| {
