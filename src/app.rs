@@ -198,6 +198,8 @@ impl App {
             apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
             store: Arc::new(store.clone()),
             admin_token: setup.admin_token,
+            throttles: Arc::default(),
+            proxies: setup.trusted_proxies.clone(),
             clock: clock.clone(),
             wake: wake.clone(),
         };

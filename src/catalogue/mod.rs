@@ -5,6 +5,7 @@
 
 pub mod app_tickets;
 pub mod by_hand;
+pub mod changes;
 pub mod chats;
 pub mod cleared;
 pub mod days;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
@@ -20,7 +21,7 @@ const DAYS: u32 = 31;
 const LARGEST_CHATS: u32 = 10;
 
 /// What is in the archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Statistics {
     /// Resources in each state.
     pub states: BTreeMap<State, u64>,

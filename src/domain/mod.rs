@@ -17,6 +17,7 @@ pub mod query;
 pub mod readable;
 pub mod reason;
 pub mod resource;
+pub mod schema;
 pub mod secret;
 pub mod setting;
 pub mod source;

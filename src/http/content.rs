@@ -8,7 +8,7 @@ use std::io;
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
-    self, ByteRangeSpec, EntityTag, Header as _, HeaderMap, HeaderValue, IfNoneMatch, Range,
+    self, ByteRangeSpec, EntityTag, Header as _, HeaderMap, HeaderValue, Range,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -17,6 +17,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
+use super::conditional::{is_known, is_wanted};
 use super::error::Problem;
 use crate::blob::store::Store;
 use crate::catalogue::listing::resource::Resource;
@@ -78,7 +79,10 @@ pub(super) async fn serve(
 ) -> Result<HttpResponse, Problem> {
     let (digest, size_bytes) = stored(resource)?;
     let tag = EntityTag::new_strong(digest.to_string());
-    if not_modified(request, &tag) {
+    if !is_wanted(request, &tag) {
+        return Err(Problem::precondition_failed());
+    }
+    if is_known(request, &tag) {
         return Ok(describe(&mut HttpResponse::NotModified(), resource, manner, &tag).finish());
     }
     let file = open(store, resource, &digest, size_bytes).await?;
@@ -190,14 +194,6 @@ fn nameless(resource: &Resource) -> String {
     ];
     let ending = ENDINGS.iter().find(|(mime, _)| resource.mime.as_deref() == Some(mime));
     ending.map_or_else(|| resource.id.to_string(), |(_, ending)| format!("{}.{ending}", resource.id))
-}
-
-fn not_modified(request: &HttpRequest, tag: &EntityTag) -> bool {
-    match request.headers().contains_key(header::IF_NONE_MATCH).then(|| IfNoneMatch::parse(request)) {
-        Some(Ok(IfNoneMatch::Any)) => true,
-        Some(Ok(IfNoneMatch::Items(tags))) => tags.iter().any(|known| known.weak_eq(tag)),
-        _ => false,
-    }
 }
 
 /// The part that is asked for. A range in another unit, several ranges, and a range of bytes that

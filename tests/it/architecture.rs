@@ -61,6 +61,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry"]),
     ("httparse", &["sandbox"]),
     ("toml", &["config"]),
+    ("askama", &["http"]),
 ];
 
 struct Import {

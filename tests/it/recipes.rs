@@ -25,7 +25,7 @@ fn blocks(document: &str) -> Vec<String> {
 /// The program and what `./test` installs go before what the system has.
 fn path() -> String {
     let program = Path::new(env!("CARGO_BIN_EXE_larkive")).parent().unwrap();
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/python/bin");
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/datasette/bin");
     format!("{}:{}:{}", program.display(), env::var("PATH").unwrap(), tools.display())
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sqlx::sqlite::SqliteRow;
 
@@ -14,6 +15,7 @@ use super::{ListingError, Page, PageRequest, cut, resume};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::id::{AppId, EventRowId};
 use crate::domain::resource::names;
+use crate::domain::schema::choices;
 use crate::domain::time::Timestamp;
 
 /// What became of a delivery.
@@ -42,8 +44,12 @@ names!(
     Unparsed = "unparsed",
 );
 
+choices! {
+    DeliveryResult: "What became of a delivery.";
+}
+
 /// A delivery of the platform.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Delivery {
     /// Its id in this catalogue.
     pub id: EventRowId,

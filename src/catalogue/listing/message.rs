@@ -1,5 +1,6 @@
 //! Messages as they are shown: what was said around a resource, once for each app that saw it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteRow;
@@ -12,7 +13,7 @@ use crate::domain::message::{Problem, SenderType};
 use crate::domain::time::Timestamp;
 
 /// Who sent something. The members are null where nobody said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Sender {
     /// The sender as this app sees them.
     pub open_id: Option<OpenId>,
@@ -34,7 +35,7 @@ impl Sender {
 }
 
 /// A message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Message {
     /// The app that saw it.
     pub app_id: AppId,

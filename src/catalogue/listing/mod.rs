@@ -24,6 +24,7 @@ mod tests;
 
 use std::ops::RangeInclusive;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::cursor::{Cursor, Scope};
@@ -53,7 +54,8 @@ pub struct PageRequest {
 }
 
 /// One page of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     /// The items, newest first.
     pub items: Vec<T>,

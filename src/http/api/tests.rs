@@ -10,14 +10,16 @@ use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::{App, web};
 use serde_json::{Value, json};
 
-use super::{Api, configure};
+use super::{Api, Throttles, configure};
 use crate::archive::asker::Asker;
 use crate::blob::store::Store;
 use crate::catalogue::listing::seed::{NOON_MS, Seed, Seeded, noon};
 use crate::clock::Clock;
 use crate::domain::app::AppKind;
 use crate::domain::download::State;
+use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
+use crate::http::throttle::Rate;
 
 const TOKEN: &str = "a token of more than sixteen characters";
 
@@ -65,6 +67,8 @@ impl Server {
             apps: Arc::from([Asker::new("cli_1".parse().unwrap(), AppKind::Custom)]),
             store: Arc::new(Store::open(seeded.directory.path(), &seeded.directory.path().join("spool")).unwrap()),
             admin_token: Some(Secret::new(TOKEN)),
+            throttles: Arc::default(),
+            proxies: TrustedProxies::default(),
             clock: Clock::fixed(noon()),
             wake: Arc::new(move || {
                 bell.fetch_add(1, Ordering::SeqCst);
@@ -119,10 +123,57 @@ async fn only_the_token_opens_the_api() {
     }
     let lower = TestRequest::get().uri("/api/v1/stats").insert_header(("Authorization", format!("bearer {TOKEN}")));
     assert_eq!(server.send(lower).await.status, 200);
-    assert_eq!(server.get("/api/openapi.json").await.problem(), (404, "not_found".to_owned()));
 
     server.api.admin_token = None;
     assert_eq!(server.get("/api/v1/stats").await.problem(), (404, "not_found".to_owned()));
+}
+
+#[actix_web::test]
+async fn who_asks_too_often_is_told_how_long_to_wait() {
+    let mut server = Server::new().await;
+    let hourly = Rate { burst: 2, per_second: 1.0 / 3600.0 };
+    server.api.throttles = Arc::new(Throttles::new(hourly, hourly));
+    for _ in 0..2 {
+        assert_eq!(server.get("/api/v1/stats").await.status, 200);
+    }
+    let refused = server.get("/api/v1/stats").await;
+    assert_eq!(refused.problem(), (429, "too_many_requests".to_owned()));
+    let pause: u64 = refused.header(header::RETRY_AFTER).parse().unwrap();
+    assert!((3500..=3600).contains(&pause), "{pause}");
+
+    let guess = |authorization: &str| {
+        let request = TestRequest::get().uri("/api/v1/stats");
+        request.insert_header((header::AUTHORIZATION, authorization.to_owned()))
+    };
+    for _ in 0..3 {
+        assert_eq!(server.send(guess("")).await.problem().0, 401, "nothing is guessed");
+    }
+    for (given, status) in [("Bearer a", 401), ("Bearer b", 401), ("Bearer c", 429)] {
+        assert_eq!(server.send(guess(given)).await.problem().0, status, "{given}");
+    }
+}
+
+#[actix_web::test]
+async fn an_answer_that_is_known_is_not_sent_again() {
+    let server = Server::new().await;
+    let id = server.seeded.add("img_1", Seed::default()).await;
+    for path in ["resources", &format!("resources/{id}"), "messages/om_1", "chats", "stats", "events", "changes"] {
+        let path = format!("/api/v1/{path}");
+        let answer = server.get(&path).await;
+        let tag = answer.header(header::ETAG).to_owned();
+        let again = authorised(Method::GET, &path).insert_header((header::IF_NONE_MATCH, tag.as_str()));
+        let again = server.send(again).await;
+        assert_eq!(
+            (again.status.as_u16(), again.body.len(), again.header(header::ETAG)),
+            (304, 0, tag.as_str()),
+            "{path}"
+        );
+        let other = authorised(Method::GET, &path).insert_header((header::IF_NONE_MATCH, "\"other\""));
+        assert_eq!(server.send(other).await.status, 200, "{path}");
+    }
+    let known = server.get("/api/v1/stats").await.header(header::ETAG).to_owned();
+    server.seeded.add("img_2", Seed::default()).await;
+    assert_ne!(server.get("/api/v1/stats").await.header(header::ETAG), known);
 }
 
 #[actix_web::test]
@@ -204,7 +255,7 @@ async fn what_is_asked_wrongly_is_said_with_what_would_be_right() {
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(shown), "{path}: {detail}");
     }
-    for path in ["resources/r00000000002a", "resources/42", "resources/retry/content", "changes", "nothing"] {
+    for path in ["resources/r00000000002a", "resources/42", "resources/retry/content", "coverage", "nothing"] {
         assert_eq!(server.get(&format!("/api/v1/{path}")).await.problem().0, 404, "{path}");
     }
     let wrong_method = server.post("/api/v1/resources").await;
@@ -235,6 +286,16 @@ async fn content_is_an_attachment_under_its_exact_name() {
     let head = server.send(authorised(Method::HEAD, &path).insert_header((header::RANGE, "bytes=0-0"))).await;
     assert_eq!((head.status, head.header(header::ETAG)), (StatusCode::OK, answer.header(header::ETAG)));
 
+    for (wanted, status) in [
+        (format!("\"{DIGEST}\""), 200),
+        ("*".to_owned(), 200),
+        (format!("W/\"{DIGEST}\""), 412),
+        ("\"a\"".to_owned(), 412),
+    ] {
+        let answer =
+            server.send(authorised(Method::GET, &path).insert_header((header::IF_MATCH, wanted.as_str()))).await;
+        assert_eq!(answer.status, status, "{wanted}");
+    }
     let known = authorised(Method::GET, &path).insert_header((header::IF_NONE_MATCH, format!("W/\"{DIGEST}\"")));
     let answer = server.send(known).await;
     assert_eq!((answer.status, answer.body.len()), (StatusCode::NOT_MODIFIED, 0));
