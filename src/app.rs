@@ -14,21 +14,24 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::app_ticket;
-use crate::archive::chat;
+use crate::archive::asker::Asker;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
+use crate::archive::index::Indexer;
 use crate::archive::ingest::Inbox;
+use crate::archive::left_over::LeftOver;
 use crate::archive::listing::Lister;
 use crate::archive::names::Namer;
 use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_private_directory};
-use crate::catalogue::{self, Catalogue, quotes, recalls, resources};
+use crate::catalogue::{self, Catalogue, quotes, recalls, resources, statistics};
 use crate::clock::Clock;
 use crate::config::DataLayout;
 use crate::domain::app::AppKind;
 use crate::domain::error::chain;
+use crate::domain::id::AppId;
 use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::ReasonCode;
@@ -42,7 +45,7 @@ use crate::http::api::Api;
 use crate::http::health::Vitals;
 use crate::http::webhook::Gate;
 use crate::metrics::Metrics;
-use crate::worker::{Lane, Shared, Slots, keep_leases};
+use crate::worker::{InFlight, Lane, Shared, Slots, keep_leases, keep_spool};
 
 /// The lease owner of the one process that serves a data directory.
 const OWNER: &str = "serve";
@@ -118,6 +121,7 @@ pub struct App {
     pub lanes: Vec<Lane>,
     quoters: Vec<Quoter>,
     namers: Vec<Namer>,
+    left_over: LeftOver,
     /// Tells lanes and expander that there may be something to do.
     pub wake: Arc<dyn Fn() + Send + Sync>,
     shared: Shared,
@@ -145,15 +149,16 @@ impl App {
         let catalogue = Catalogue::open(&layout.catalogue).await?;
         let store = Store::open(&layout.store, &layout.spool)
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
-        take_back(&catalogue, clock.now()).await?;
+        let left_over = take_back(&catalogue, clock.now()).await?;
         recalls::set_policy(catalogue.write()?, setup.on_recall).await?;
-        Self::assemble(setup, clock, catalogue, store, (public, admin), lock)
+        warn_of_strangers(&catalogue, &app_ids(&setup.apps)).await?;
+        Self::assemble(setup, clock, (catalogue, left_over), store, (public, admin), lock)
     }
 
     fn assemble(
         setup: Setup,
         clock: Clock,
-        catalogue: Catalogue,
+        (catalogue, left_over): (Catalogue, LeftOver),
         store: Store,
         (public, admin): (TcpListener, Option<TcpListener>),
         lock: File,
@@ -168,6 +173,7 @@ impl App {
             catalogue: catalogue.clone(),
             space: space.clone(),
             owner: OWNER.into(),
+            in_flight: InFlight::default(),
             clock: clock.clone(),
             due,
             recorder,
@@ -189,7 +195,7 @@ impl App {
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
         let api = Api {
             catalogue: catalogue.clone(),
-            apps: setup.apps.iter().map(|app| app.keys.app_id.clone()).collect(),
+            apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
             store: Arc::new(store.clone()),
             admin_token: setup.admin_token,
             clock: clock.clone(),
@@ -199,7 +205,7 @@ impl App {
             pages: Pages::new(&api, setup.trusted_proxies.clone(), setup.shown_settings),
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
             api,
-            vitals: Vitals::new(catalogue.clone(), store.clone(), metrics.clone(), clock, space),
+            vitals: Vitals::new(catalogue.clone(), store.clone(), app_ids(&setup.apps), metrics.clone(), clock, space),
         };
         Ok(Self {
             catalogue,
@@ -210,6 +216,7 @@ impl App {
             lanes,
             quoters,
             namers,
+            left_over,
             wake,
             shared,
             routes,
@@ -259,7 +266,10 @@ impl App {
         for namer in self.namers {
             crew.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));
         }
+        crew.add("left over", self.left_over.run(self.shared.due.clone(), shutdown.clone()));
+        crew.add("indexer", Indexer::new(self.catalogue.clone()).run(shutdown.clone()));
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
+        crew.add("spool", keep_spool(self.store, shutdown.clone()));
         for lane in self.lanes {
             crew.add("lane", lane.run(shutdown.clone()));
         }
@@ -327,16 +337,28 @@ async fn close(catalogue: Catalogue) {
 
 /// Takes back what dead processes had claimed (an earlier `serve`, and anybody whose lease is over)
 /// and refreshes the texts of reasons. Everything blocked by the configuration gets one try, because
-/// the configuration may be another one now.
-async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<()> {
+/// the configuration may be another one now; returns what is left to do of that.
+async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<LeftOver> {
     let write = catalogue.write()?;
     catalogue::reasons::write_texts(write, ReasonCode::ALL).await?;
     let unfinished = resources::reclaim_of(write, OWNER).await? + resources::reclaim_expired(write, now).await?;
-    let requeued = resources::requeue_configured(write).await?
-        + quotes::requeue_configured(write).await?
-        + chat::requeue_left_over(catalogue).await?;
+    let left_over = LeftOver::take_up(catalogue).await?;
+    let requeued = left_over.taken_up() + quotes::requeue_configured(write).await?;
     if unfinished + requeued > 0 {
         tracing::info!(unfinished, requeued, "Took up what an earlier process left");
+    }
+    Ok(left_over)
+}
+
+fn app_ids(apps: &[AppSetup]) -> Vec<AppId> {
+    apps.iter().map(|app| app.keys.app_id.clone()).collect()
+}
+
+/// Says which apps have resources that nobody will work on.
+async fn warn_of_strangers(catalogue: &Catalogue, apps: &[AppId]) -> anyhow::Result<()> {
+    for (app_id, waiting) in statistics::unfinished_of_others(catalogue.read(), apps).await? {
+        tracing::warn!(app.id = %app_id, waiting,
+            "App {app_id} is not configured, but {waiting} of its resources wait: configure it again and restart");
     }
     Ok(())
 }

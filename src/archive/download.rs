@@ -17,7 +17,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::endings::{Ending, Finished};
 use crate::catalogue::resources::{Claim, Wanted};
 use crate::clock::Clock;
-use crate::domain::download::{State, UNKNOWN_CODE_TRIES, Upstream, Verdict, pause};
+use crate::domain::download::{UNKNOWN_CODE_TRIES, Upstream, Verdict, pause};
 use crate::domain::error::chain;
 use crate::domain::id::MessageId;
 use crate::domain::reason::ReasonCode;
@@ -108,13 +108,27 @@ impl Downloader {
     pub async fn run_isolated(&self, claim: Claim, mut transfer: Transfer) -> Finished {
         let (own, claimed) = (self.clone(), claim.clone());
         let task = AbortOnDropHandle::new(tokio::spawn(async move { own.run(&claimed, &mut transfer).await }));
-        match task.await {
+        let finished = match task.await {
             Ok(finished) => finished,
             Err(error) => {
                 tracing::error!(resource.id = %claim.id, %error, "A download failed inside Larkive");
                 let now = self.clock.now();
                 let fault = failed_here("Larkive failed during the download; its log says more".to_owned());
                 Finished { id: claim.id, started_at: now, ended_at: now, ending: self.judge(&claim, fault) }
+            }
+        };
+        if let Ending::Ended { .. } = &finished.ending {
+            self.forget_parts(&claim);
+        }
+        finished
+    }
+
+    /// Removes what is kept of a file that is not tried any more.
+    fn forget_parts(&self, claim: &Claim) {
+        let Ok(Wanted::Bytes { target, otherwise }) = &claim.wanted else { return };
+        for target in std::iter::once(target).chain(otherwise).filter(|target| comes_in_parts(target)) {
+            if let Err(error) = self.store.forget(&identity(claim, target)) {
+                tracing::warn!(resource.id = %claim.id, %error, "Cannot clean the spool");
             }
         }
     }
@@ -151,26 +165,7 @@ impl Downloader {
     }
 
     async fn fetch(&self, claim: &Claim, target: &Target, transfer: &mut Transfer) -> Result<Ending, Refusal> {
-        let identity = identity(claim, target);
-        let fetched = self.fetch_known(claim, (target, &identity), transfer).await;
-        // What is blocked may go on one day; what is gone or never handed out will not.
-        if let Err(Refusal { verdict: Verdict::End(reason), .. }) = &fetched
-            && matches!(reason.state(), State::Gone | State::Impossible)
-            && comes_in_parts(target)
-            && let Err(error) = self.store.forget(&identity)
-        {
-            tracing::warn!(resource.id = %claim.id, %error, "Cannot clean the spool");
-        }
-        fetched
-    }
-
-    async fn fetch_known(
-        &self,
-        claim: &Claim,
-        (target, identity): (&Target, &str),
-        transfer: &mut Transfer,
-    ) -> Result<Ending, Refusal> {
-        let (download, staging) = self.begin(claim, target, identity).await?;
+        let (download, staging) = self.begin(claim, target, &identity(claim, target)).await?;
         let missing = download.declared_bytes.map_or(0, |total| total.saturating_sub(staging.size_bytes()));
         let Some(mut room) = self.keep_room(missing)? else {
             return Ok(Ending::Released);

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::asker::{Asker, NoTenant};
 use super::download::{Downloader, Transfer};
 use super::record;
 use crate::catalogue::endings::Ending;
+use crate::catalogue::listing::resource::{Resource, find};
 use crate::catalogue::resources::{self, Lease, Take};
 use crate::catalogue::{Catalogue, CatalogueError, by_hand};
 use crate::clock::Clock;
 use crate::domain::download::State;
-use crate::domain::id::{AppId, ResourceId};
+use crate::domain::id::ResourceId;
 use crate::domain::resource::ResourceType;
 use crate::domain::source::Target;
 
@@ -29,15 +31,15 @@ const LEASE: Duration = Duration::from_secs(60);
 /// that is wanted. Returns its row.
 ///
 /// # Errors
-/// If the catalogue fails.
+/// If nobody knows in whose name to ask, or the catalogue fails.
 pub async fn order(
     catalogue: &Catalogue,
     clock: &Clock,
-    app_id: &AppId,
+    asker: &Asker,
     target: &Target,
     take: Take,
-) -> Result<ResourceId, CatalogueError> {
-    let id = place(catalogue, clock, app_id, target).await?;
+) -> Result<ResourceId, NoTenant> {
+    let id = place(catalogue, clock, asker, target).await?;
     if take == Take::Anyway {
         by_hand::ask_again(catalogue.write()?, id).await?;
     }
@@ -46,21 +48,19 @@ pub async fn order(
 
 /// The row of a target: the one of a message that carries its key, because only that can be
 /// downloaded, else one of its own.
-async fn place(
-    catalogue: &Catalogue,
-    clock: &Clock,
-    app_id: &AppId,
-    target: &Target,
-) -> Result<ResourceId, CatalogueError> {
+async fn place(catalogue: &Catalogue, clock: &Clock, asker: &Asker, target: &Target) -> Result<ResourceId, NoTenant> {
+    let app_id = &asker.app_id;
     let carried = match target {
         Target::Image { key } => by_hand::carried(catalogue.read(), app_id, key, ResourceType::Image).await?,
         Target::File { key } => by_hand::carried(catalogue.read(), app_id, key, ResourceType::File).await?,
         _ => None,
     };
-    match carried {
-        Some(id) => Ok(id),
-        None => resources::insert_by_hand(catalogue.write()?, app_id, target, clock.now()).await,
+    if let Some(id) = carried {
+        return Ok(id);
     }
+    let tenant_key = asker.tenant_for(catalogue, target).await?;
+    let asked_by = (app_id, tenant_key.as_ref());
+    Ok(resources::insert_by_hand(catalogue.write()?, asked_by, target, clock.now()).await?)
 }
 
 /// How a fetch goes about its work.
@@ -74,6 +74,15 @@ pub struct Manner {
     pub shutdown: CancellationToken,
 }
 
+/// What came of a fetch.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Where it stands now.
+    pub resource: Resource,
+    /// How the last try ended, if everything was to be asked again and that brought nothing.
+    pub in_vain: Option<Ending>,
+}
+
 /// Fetches things by hand for one app. Several at once are fine.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -82,7 +91,7 @@ pub struct Fetcher {
     /// Downloads for the app.
     pub downloader: Downloader,
     /// The app.
-    pub app_id: AppId,
+    pub asker: Asker,
     /// The clock.
     pub clock: Clock,
     /// The lease owner, different from every other process's.
@@ -91,24 +100,29 @@ pub struct Fetcher {
 
 impl Fetcher {
     /// Makes sure that `target` is in the catalogue and works on it for as long as `manner` allows.
-    /// Returns its id; where it stands then is in the catalogue.
+    /// What the configuration blocks gets one try, as at every start of the service. Returns what came of it; nothing if it is hidden, because its message was recalled.
     ///
     /// # Errors
-    /// If the catalogue fails.
-    pub async fn fetch(&self, target: &Target, manner: &Manner) -> Result<ResourceId, CatalogueError> {
-        let id = place(&self.catalogue, &self.clock, &self.app_id, target).await?;
+    /// If nobody knows in whose name to ask, or the catalogue fails.
+    pub async fn fetch(&self, target: &Target, manner: &Manner) -> Result<Option<Fetched>, NoTenant> {
+        let id = place(&self.catalogue, &self.clock, &self.asker, target).await?;
+        by_hand::ask_again_if_configured(self.catalogue.write()?, id).await?;
+        let mut last_try = Ending::Released;
         let done = tokio::select! {
-            done = self.work_on(id, manner.take) => done,
+            done = self.work_on(id, manner.take, &mut last_try) => done,
             () = tokio::time::sleep(manner.patience) => Ok(()),
             () = manner.shutdown.cancelled() => Ok(()),
         };
         // What was broken off is anybody's again.
         by_hand::give_back(self.catalogue.write()?, id, &self.owner).await?;
-        done.map(|()| id)
+        done?;
+        let is_in_vain = manner.take == Take::Anyway && !matches!(last_try, Ending::Stored { .. });
+        let in_vain = is_in_vain.then_some(last_try);
+        Ok(find(&self.catalogue, id).await?.map(|resource| Fetched { resource, in_vain }))
     }
 
     /// Tries until the resource is stored or has ended, waiting as long as its row says.
-    async fn work_on(&self, id: ResourceId, mut take: Take) -> Result<(), CatalogueError> {
+    async fn work_on(&self, id: ResourceId, mut take: Take, last_try: &mut Ending) -> Result<(), CatalogueError> {
         let write = self.catalogue.write()?;
         while let Some((state, next_attempt_at)) = resources::standing(write, id).await? {
             let now = self.clock.now();
@@ -118,7 +132,11 @@ impl Fetcher {
                 _ => break,
             };
             tokio::time::sleep(wait).await;
-            match self.try_once(id, take).await? {
+            let ending = self.try_once(id, take).await?;
+            if let Some(ending) = &ending {
+                last_try.clone_from(ending);
+            }
+            match ending {
                 None => tokio::time::sleep(LOOK_AGAIN).await,
                 Some(Ending::Released) => tokio::time::sleep(WITHOUT_ROOM).await,
                 // What is stored stays so while it is asked for again, and its row tells of no pause.
@@ -143,7 +161,7 @@ impl Fetcher {
         };
         let mut finished = tokio::select! {
             finished = self.downloader.run_isolated(claim, Transfer::default()) => [finished],
-            error = self.keep_lease() => return Err(error),
+            error = self.keep_lease(id) => return Err(error),
         };
         record::write(&self.catalogue, &self.owner, &mut finished).await?;
         let [finished] = finished;
@@ -151,11 +169,11 @@ impl Fetcher {
     }
 
     /// Renews the lease for as long as it is polled; ends only if that fails.
-    async fn keep_lease(&self) -> CatalogueError {
+    async fn keep_lease(&self, id: ResourceId) -> CatalogueError {
         loop {
             tokio::time::sleep(LEASE / 4).await;
             let lease = Lease { owner: &self.owner, until: self.clock.now().after(LEASE) };
-            let renewed = async { resources::renew_leases(self.catalogue.write()?, lease).await };
+            let renewed = async { resources::renew_leases(self.catalogue.write()?, lease, &[id]).await };
             if let Err(error) = renewed.await {
                 return error;
             }

@@ -1,12 +1,15 @@
 //! What Larkive does: one verb per file. Rows change only through here.
 
 pub mod app_ticket;
+pub mod asker;
 pub mod chat;
 pub mod dictionary;
 pub mod download;
 pub mod expand;
 pub mod fetch;
+pub mod index;
 pub mod ingest;
+pub mod left_over;
 pub mod listing;
 pub mod names;
 pub mod notice;

@@ -3,18 +3,18 @@
 //! It uses budgets of its own, asks for one thing at a time, writes seldom, and no download waits for
 //! it. What goes wrong concerns names only and never a resource.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalogue::names::{self, Nameless};
+use crate::catalogue::names::{self, Nameless, NamelessChat};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::clock::Clock;
 use crate::domain::download::Verdict;
 use crate::domain::error::chain;
-use crate::domain::id::{AppId, ChatId, OpenId};
+use crate::domain::id::{AppId, ChatId, OpenId, TenantKey};
 use crate::domain::reason::ReasonCode;
 use crate::domain::time::Timestamp;
 use crate::feishu::answer::Refusal;
@@ -28,7 +28,7 @@ const ONE_RESTS_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long nobody is asked when the app may not ask: a person has to change that.
 const APP_RESTS_FOR: Duration = Duration::from_secs(60 * 60);
 /// How long nobody is asked when the platform fails or asks to wait, and how long the one rests
-/// whose turn it was, so that it does not stand in the way of all others.
+/// whose turn it was, or for whom nobody can ask yet, so that it does not stand in the way of all others.
 const PLATFORM_RESTS_FOR: Duration = Duration::from_secs(60);
 const TURN_RESTS_FOR: Duration = Duration::from_secs(10 * 60);
 /// How long a list of members stays unread after it was read.
@@ -53,9 +53,16 @@ pub struct Namer {
     app_id: AppId,
     clock: Clock,
     /// Until when nobody is asked.
-    closed: HashMap<Directory, Timestamp>,
+    closed: HashMap<Desk, Timestamp>,
     /// Whose closing the log has told.
     told: HashSet<Directory>,
+}
+
+/// A directory of one tenant: what closes it concerns no other tenant of a store app.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Desk {
+    directory: Directory,
+    tenant_key: Option<TenantKey>,
 }
 
 /// Where names are looked up. Each has permissions of its own.
@@ -69,12 +76,12 @@ enum Directory {
     People,
 }
 
-/// What became of the question for a chat's name.
+/// What became of the question for a chat's name: the name, or until when to let the chat rest.
 #[derive(Debug)]
 struct ChatAnswer {
     chat_id: ChatId,
     asked_at: Timestamp,
-    answer: Result<Option<String>, Concern>,
+    answer: Result<Option<String>, Timestamp>,
 }
 
 /// Whom a refusal concerns.
@@ -141,16 +148,20 @@ impl Namer {
     async fn name_chats(&mut self) -> Result<(), CatalogueError> {
         let due = names::chats_due(self.catalogue.read(), &self.app_id, self.clock.now(), CHATS_PER_ROUND).await?;
         let mut answers = Vec::new();
-        for chat_id in due {
-            if self.closed_until(Directory::Chats).is_some() {
-                break;
-            }
+        for chat in due {
             let asked_at = self.clock.now();
-            let answer = self.client.chat_name(&chat_id).await;
-            let answer = answer.map_err(|refusal| self.weigh(Directory::Chats, &refusal));
-            answers.push(ChatAnswer { chat_id, asked_at, answer });
+            let answer = self.ask_for_chat(&chat).await;
+            answers.push(ChatAnswer { chat_id: chat.chat_id, asked_at, answer });
         }
         self.record_chats(&answers).await
+    }
+
+    /// What a chat is called; until when to let it rest, if nobody tells.
+    async fn ask_for_chat(&mut self, chat: &NamelessChat) -> Result<Option<String>, Timestamp> {
+        let desk = Desk { directory: Directory::Chats, tenant_key: chat.tenant_key.clone() };
+        let client = self.client_at(&desk)?;
+        let answer = client.chat_name(&chat.chat_id).await;
+        answer.map_err(|refusal| self.clock.now().after(self.weigh(desk, &refusal).rest()))
     }
 
     async fn record_chats(&self, answers: &[ChatAnswer]) -> Result<(), CatalogueError> {
@@ -164,10 +175,7 @@ impl Namer {
                     let (chat, due_at) = ((&self.app_id, chat_id), asked_at.after(GOOD_FOR));
                     names::name_chat(&mut transaction, chat, name.as_deref(), *asked_at, due_at).await?;
                 }
-                Err(concern) => {
-                    let due_at = asked_at.after(concern.rest());
-                    names::postpone_chat(&mut transaction, &self.app_id, chat_id, due_at).await?;
-                }
+                Err(due_at) => names::postpone_chat(&mut transaction, &self.app_id, chat_id, *due_at).await?,
             }
         }
         transaction.commit().await
@@ -177,14 +185,18 @@ impl Namer {
     /// contacts and tell a hundred names at once, then one by one.
     async fn name_people(&mut self) -> Result<(), CatalogueError> {
         let due = names::people_due(self.catalogue.read(), &self.app_id, self.clock.now(), PEOPLE_PER_ROUND).await?;
-        let mut nameless: BTreeSet<OpenId> = due.iter().map(|person| person.open_id.clone()).collect();
-        for (chat_id, people) in by_chat(due) {
-            let named = self.name_from_members(&chat_id, people).await?;
-            nameless.retain(|open_id| !named.contains(open_id));
+        let mut nameless: BTreeMap<OpenId, Option<TenantKey>> =
+            due.iter().map(|person| (person.open_id.clone(), person.tenant_key.clone())).collect();
+        for ((chat_id, tenant_key), people) in by_chat(due) {
+            for named in self.name_from_members(&chat_id, tenant_key, people).await? {
+                nameless.remove(&named);
+            }
         }
-        let nameless: Vec<OpenId> = nameless.into_iter().collect();
-        for some in nameless.chunks(PEOPLE_PER_CALL) {
-            self.name_directly(some).await?;
+        for (tenant_key, people) in by_tenant(nameless) {
+            let desk = Desk { directory: Directory::People, tenant_key };
+            for some in people.chunks(PEOPLE_PER_CALL) {
+                self.name_directly(&desk, some).await?;
+            }
         }
         Ok(())
     }
@@ -193,14 +205,15 @@ impl Namer {
     async fn name_from_members(
         &mut self,
         chat_id: &ChatId,
+        tenant_key: Option<TenantKey>,
         mut wanted: HashSet<OpenId>,
     ) -> Result<HashSet<OpenId>, CatalogueError> {
         let now = self.clock.now();
+        let desk = Desk { directory: Directory::Members, tenant_key };
         let due = names::members_due(self.catalogue.read(), &self.app_id, chat_id, now).await?;
-        if !due || self.closed_until(Directory::Members).is_some() {
-            return Ok(HashSet::new());
-        }
-        let (members, rest) = self.read_members(chat_id, &wanted).await;
+        let Some(client) = self.client_at(&desk).ok().filter(|_| due) else { return Ok(HashSet::new()) };
+        let (members, refusal) = read_members(&client, chat_id, &wanted).await;
+        let rest = refusal.map_or(MEMBERS_REST_FOR, |refusal| self.weigh(desk, &refusal).rest());
         let mut transaction = self.catalogue.begin().await?;
         names::name_people(&mut transaction, &self.app_id, &members, now.after(GOOD_FOR)).await?;
         names::postpone_members(&mut transaction, &self.app_id, chat_id, now.after(rest)).await?;
@@ -208,46 +221,26 @@ impl Namer {
         Ok(members.into_iter().filter_map(|(open_id, _)| wanted.take(&open_id)).collect())
     }
 
-    /// Reads a list of members until everybody who is wanted was on it. Returns what was read, and
-    /// how long to leave the list alone.
-    async fn read_members(&mut self, chat_id: &ChatId, wanted: &HashSet<OpenId>) -> (Vec<Named>, Duration) {
-        let (mut read, mut page): (Vec<Named>, _) = (Vec::new(), None);
-        for _ in 0..MEMBER_PAGES {
-            match self.client.members(chat_id, page.as_deref()).await {
-                Ok(members) => {
-                    read.extend(members.people);
-                    page = members.next_page;
-                }
-                Err(refusal) => return (read, self.weigh(Directory::Members, &refusal).rest()),
-            }
-            let found = read.iter().filter(|(open_id, _)| wanted.contains(open_id)).count();
-            if page.is_none() || found >= wanted.len() {
-                break;
-            }
-        }
-        (read, MEMBERS_REST_FOR)
-    }
-
     /// Asks for people by their ids. Where one of several may be at fault, each is asked for alone.
-    async fn name_directly(&mut self, people: &[OpenId]) -> Result<(), CatalogueError> {
-        if self.ask_for(people).await? == Some(Concern::One) && people.len() > 1 {
+    async fn name_directly(&mut self, desk: &Desk, people: &[OpenId]) -> Result<(), CatalogueError> {
+        if self.ask_for(desk, people).await? == Some(Concern::One) && people.len() > 1 {
             for one in people {
-                self.ask_for(std::slice::from_ref(one)).await?;
+                self.ask_for(desk, std::slice::from_ref(one)).await?;
             }
         }
         Ok(())
     }
 
     /// Asks for people and records who was found; the others rest. Returns whom a refusal concerns.
-    async fn ask_for(&mut self, people: &[OpenId]) -> Result<Option<Concern>, CatalogueError> {
+    async fn ask_for(&mut self, desk: &Desk, people: &[OpenId]) -> Result<Option<Concern>, CatalogueError> {
         let now = self.clock.now();
-        let (named, concern, rest_until) = match self.closed_until(Directory::People) {
-            Some(until) => (Vec::new(), None, until),
-            None => match self.client.people(people).await {
+        let (named, concern, rest_until) = match self.client_at(desk) {
+            Err(until) => (Vec::new(), None, until),
+            Ok(client) => match client.people(people).await {
                 // Who is left out of an answer has no name that this app may see.
                 Ok(named) => (named, None, now.after(Concern::One.rest())),
                 Err(refusal) => {
-                    let concern = self.weigh(Directory::People, &refusal);
+                    let concern = self.weigh(desk.clone(), &refusal);
                     (Vec::new(), Some(concern), now.after(concern.rest()))
                 }
             },
@@ -259,23 +252,30 @@ impl Namer {
         Ok(concern)
     }
 
-    fn closed_until(&self, directory: Directory) -> Option<Timestamp> {
-        self.closed.get(&directory).copied().filter(|until| self.clock.now() < *until)
+    /// Who asks at a desk; if there is no use in asking, until when there is none.
+    fn client_at(&self, desk: &Desk) -> Result<Client, Timestamp> {
+        let now = self.clock.now();
+        if let Some(until) = self.closed.get(desk).filter(|until| now < **until) {
+            return Err(*until);
+        }
+        let client = self.client.for_tenant(desk.tenant_key.as_ref());
+        // The tenant is known as soon as there is a message.
+        if client.lacks_tenant() { Err(now.after(TURN_RESTS_FOR)) } else { Ok(client) }
     }
 
-    /// Decides whom a refusal concerns, and asks nobody for a while if it is everybody.
-    fn weigh(&mut self, directory: Directory, refusal: &Refusal) -> Concern {
+    /// Decides whom a refusal concerns, and closes the desk for a while if it is everybody.
+    fn weigh(&mut self, desk: Desk, refusal: &Refusal) -> Concern {
         let concern = Concern::of(refusal);
-        let upstream = &refusal.upstream;
-        let (app_id, now) = (&self.app_id, self.clock.now());
+        let (app_id, now, upstream) = (&self.app_id, self.clock.now(), &refusal.upstream);
+        let directory = desk.directory;
         match concern {
             Concern::One => tracing::debug!(app.id = %app_id, ?directory, %upstream, "A name cannot be looked up"),
             Concern::Platform => {
                 tracing::debug!(app.id = %app_id, ?directory, %upstream, "Names cannot be looked up now");
-                self.closed.insert(directory, now.after(PLATFORM_RESTS_FOR));
+                self.closed.insert(desk, now.after(PLATFORM_RESTS_FOR));
             }
             Concern::App => {
-                self.closed.insert(directory, now.after(APP_RESTS_FOR));
+                self.closed.insert(desk, now.after(APP_RESTS_FOR));
                 if self.told.insert(directory) {
                     tracing::info!(app.id = %app_id, ?directory, %upstream,
                         "App {app_id} may not look up names; everything else goes on without them");
@@ -286,13 +286,42 @@ impl Namer {
     }
 }
 
+/// Reads a list of members until everybody who is wanted was on it. Returns what was read, and why
+/// that was not more.
+async fn read_members(client: &Client, chat_id: &ChatId, wanted: &HashSet<OpenId>) -> (Vec<Named>, Option<Refusal>) {
+    let (mut read, mut page): (Vec<Named>, _) = (Vec::new(), None);
+    for _ in 0..MEMBER_PAGES {
+        match client.members(chat_id, page.as_deref()).await {
+            Ok(members) => {
+                read.extend(members.people);
+                page = members.next_page;
+            }
+            Err(refusal) => return (read, Some(refusal)),
+        }
+        let found = read.iter().filter(|(open_id, _)| wanted.contains(open_id)).count();
+        if page.is_none() || found >= wanted.len() {
+            break;
+        }
+    }
+    (read, None)
+}
+
 /// The people of each chat; who was seen in none is left out.
-fn by_chat(people: Vec<Nameless>) -> BTreeMap<ChatId, HashSet<OpenId>> {
-    let mut chats: BTreeMap<ChatId, HashSet<OpenId>> = BTreeMap::new();
-    for Nameless { open_id, chat_id } in people {
+fn by_chat(people: Vec<Nameless>) -> BTreeMap<(ChatId, Option<TenantKey>), HashSet<OpenId>> {
+    let mut chats: BTreeMap<_, HashSet<OpenId>> = BTreeMap::new();
+    for Nameless { open_id, chat_id, tenant_key } in people {
         if let Some(chat_id) = chat_id {
-            chats.entry(chat_id).or_default().insert(open_id);
+            chats.entry((chat_id, tenant_key)).or_default().insert(open_id);
         }
     }
     chats
+}
+
+/// The people of each tenant.
+fn by_tenant(people: BTreeMap<OpenId, Option<TenantKey>>) -> BTreeMap<Option<TenantKey>, Vec<OpenId>> {
+    let mut tenants: BTreeMap<_, Vec<OpenId>> = BTreeMap::new();
+    for (open_id, tenant_key) in people {
+        tenants.entry(tenant_key).or_default().push(open_id);
+    }
+    tenants
 }

@@ -1,8 +1,9 @@
 //! Posts in helpdesk tickets: all images of one, which the platform hands out by position and does
 //! not count.
 
-use super::fetch::{Fetcher, Manner};
-use crate::catalogue::listing::resource::{Resource, find};
+use super::asker::NoTenant;
+use super::fetch::{Fetched, Fetcher, Manner};
+use crate::catalogue::listing::resource::Resource;
 use crate::catalogue::resources::Take;
 use crate::catalogue::{CatalogueError, by_hand, tickets};
 use crate::domain::download::State;
@@ -40,8 +41,8 @@ impl<'a> Walk<'a> {
     /// walk, because the images after it would fare no better.
     ///
     /// # Errors
-    /// If the catalogue fails.
-    pub async fn next(&mut self) -> Result<Option<Resource>, CatalogueError> {
+    /// If nobody knows in whose name to ask, or the catalogue fails.
+    pub async fn next(&mut self) -> Result<Option<Fetched>, NoTenant> {
         let Next::Index(index) = self.next else { return Ok(None) };
         self.next = Next::Nowhere;
         if index >= self.known_end().await?.unwrap_or(MAX_IMAGES) {
@@ -49,16 +50,15 @@ impl<'a> Walk<'a> {
         }
         let (ticket_id, msg_id) = (self.ticket_id.clone(), self.msg_id.clone());
         let target = Target::TicketImage { ticket_id, msg_id, index: Some(index) };
-        let id = self.fetcher.fetch(&target, self.manner).await?;
-        let Some(resource) = find(&self.fetcher.catalogue, id).await? else { return Ok(None) };
-        if index > 0 && is_behind_the_end(&resource) {
-            self.note_end(index, &resource).await?;
+        let Some(fetched) = self.fetcher.fetch(&target, self.manner).await? else { return Ok(None) };
+        if index > 0 && is_behind_the_end(&fetched.resource) {
+            self.note_end(index, &fetched.resource).await?;
             return Ok(None);
         }
-        if matches!(resource.state, State::Stored | State::Gone) {
+        if matches!(fetched.resource.state, State::Stored | State::Gone) {
             self.next = Next::Index(index + 1);
         }
-        Ok(Some(resource))
+        Ok(Some(fetched))
     }
 
     /// How many images there are, unless everything is to be asked again.
@@ -66,15 +66,15 @@ impl<'a> Walk<'a> {
         if self.manner.take == Take::Anyway {
             return Ok(None);
         }
-        let Fetcher { catalogue, app_id, .. } = self.fetcher;
-        tickets::images_of(catalogue.read(), app_id, &self.ticket_id, &self.msg_id).await
+        let Fetcher { catalogue, asker, .. } = self.fetcher;
+        tickets::images_of(catalogue.read(), &asker.app_id, &self.ticket_id, &self.msg_id).await
     }
 
     /// The end is no failure: it is remembered, and its row goes.
     async fn note_end(&self, images: u32, behind: &Resource) -> Result<(), CatalogueError> {
-        let Fetcher { catalogue, app_id, .. } = self.fetcher;
+        let Fetcher { catalogue, asker, .. } = self.fetcher;
         let write = catalogue.write()?;
-        tickets::note_images(write, app_id, &self.ticket_id, &self.msg_id, images).await?;
+        tickets::note_images(write, &asker.app_id, &self.ticket_id, &self.msg_id, images).await?;
         by_hand::forget(write, behind.id).await
     }
 }

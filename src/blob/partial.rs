@@ -16,14 +16,15 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::spool::{HEAD_BYTES, SpoolPath, Staging, remove};
+use super::spool::{HEAD_BYTES, SpoolPath, Staging, remove, remove_abandoned};
 use crate::domain::digest::Digest;
 
 /// How many bytes come between two marks: what a killed process loses at most of each file.
 const MARK_EVERY_BYTES: u64 = 4 << 20;
 /// What the names of partial files begin with.
 const PREFIX: &str = "partial";
-/// How long a partial file is kept: longer than a failing resource is tried unless told otherwise.
+/// How long a partial file is kept that nobody forgets, because its resource is not tried any more:
+/// longer than a failing one is, unless told otherwise.
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -173,9 +174,11 @@ pub(super) fn is_worth_keeping(entry: &fs::DirEntry) -> bool {
     entry.file_name().to_string_lossy().starts_with(PREFIX) && age().is_none_or(|age| age < KEPT_FOR)
 }
 
-/// Removes what is kept of a file.
+/// Removes what is kept of a file, but for what somebody works on.
 pub(super) fn forget(spool: &Path, identity: &str) -> io::Result<()> {
-    parts(spool, digest_of(identity))?.iter().for_each(|(path, _)| remove(path));
+    for (path, _) in parts(spool, digest_of(identity))? {
+        remove_abandoned(&path);
+    }
     Ok(())
 }
 
@@ -221,4 +224,28 @@ fn take_up(mut file: File, mark: &Mark) -> io::Result<Option<(File, Sha256, Vec<
 fn digest_of(identity: &str) -> Digest {
     let hash: [u8; 32] = Sha256::digest(identity).into();
     hash.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blob::store::Store;
+
+    #[test]
+    fn what_somebody_works_on_is_not_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = directory.path().join("spool");
+        let store = Store::open(&directory.path().join("blobs"), &spool).unwrap();
+        let files = || fs::read_dir(&spool).unwrap().count();
+        let total_bytes = MARK_EVERY_BYTES + 2;
+        let mut staging = store.stage_partial("r1", ("a file", total_bytes), total_bytes).unwrap();
+        staging.write(&vec![7; MARK_EVERY_BYTES as usize + 1]).unwrap();
+        store.forget("a file").unwrap();
+        assert_eq!(files(), 1, "its bytes are still coming");
+        drop(staging);
+        store.forget("another file").unwrap();
+        assert_eq!(files(), 1);
+        store.forget("a file").unwrap();
+        assert_eq!(files(), 0);
+    }
 }

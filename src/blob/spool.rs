@@ -120,17 +120,20 @@ pub(super) fn sweep(spool: &Path) -> io::Result<usize> {
     let mut swept = 0;
     for entry in fs::read_dir(spool)? {
         let entry = entry?;
-        if entry.file_type()?.is_file() && !partial::is_worth_keeping(&entry) && is_abandoned(&entry.path()) {
-            remove(&entry.path());
+        if entry.file_type()?.is_file() && !partial::is_worth_keeping(&entry) && remove_abandoned(&entry.path()) {
             swept += 1;
         }
     }
     Ok(swept)
 }
 
-/// Whether nobody writes this file. One that cannot be opened has gone meanwhile or is another user's.
-fn is_abandoned(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+/// Removes a spool file unless somebody works on it; returns whether it did. One that cannot be opened
+/// has gone meanwhile or is another user's.
+pub(super) fn remove_abandoned(path: &Path) -> bool {
+    // The lock is held until the file is gone, so that nobody takes it up meanwhile.
+    let Some(_lock) = File::open(path).ok().filter(|file| file.try_lock().is_ok()) else { return false };
+    remove(path);
+    true
 }
 
 /// A spool file's path; the file goes when this goes, unless it is kept.

@@ -48,13 +48,20 @@ impl Store {
         make_directory(root)?;
         make_directory(spool)?;
         try_placing(root, spool)?;
-        let swept = spool::sweep(spool)?;
-        if swept > 0 {
-            tracing::info!(swept, "Removed spool files that dead processes had left");
-        }
+        sweep(spool)?;
         let kept = Kept::find(spool)?;
         let places = Places { root: root.to_owned(), spool: spool.to_owned(), durable: Mutex::default(), kept };
         Ok(Self { places: Arc::new(places) })
+    }
+
+    /// Removes what dead processes have left in the spool, and parts of files that nobody has gone
+    /// on with for long.
+    ///
+    /// # Errors
+    /// If the spool cannot be read.
+    pub async fn sweep(&self) -> io::Result<()> {
+        let spool = self.places.spool.clone();
+        tokio::task::spawn_blocking(move || sweep(&spool)).await.map_err(io::Error::other)?
     }
 
     /// Begins to receive a file. `prefix` begins its name in the spool and is the program's own, never a
@@ -95,7 +102,7 @@ impl Store {
         resuming.await.map_err(io::Error::other)?
     }
 
-    /// Removes what is kept of a file that nobody will go on with.
+    /// Removes what is kept of a file that nobody will go on with, unless somebody does.
     ///
     /// # Errors
     /// If the spool cannot be read.
@@ -185,6 +192,14 @@ impl Places {
         // Nothing panics under this lock; if it did, the set would still hold only what is true.
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn sweep(spool: &Path) -> io::Result<()> {
+    let swept = spool::sweep(spool)?;
+    if swept > 0 {
+        tracing::info!(swept, "Removed spool files that nobody will go on with");
+    }
+    Ok(())
 }
 
 /// What lies under the digest already is kept if it is what it should be. If something damaged it

@@ -4,10 +4,11 @@
 
 use sqlx::SqlitePool;
 
-use super::CatalogueError;
-use super::resources::UNCLAIMED_STATE;
+use super::resources::{Identity, UNCLAIMED_STATE};
+use super::{CatalogueError, mended};
 use crate::domain::id::{AppId, ResourceId, ResourceKey};
 use crate::domain::resource::ResourceType;
+use crate::domain::source::Target;
 
 /// The resource of a message that carries this key, if this app was shown one: a stored one before
 /// others, then the newest.
@@ -30,6 +31,27 @@ pub async fn carried(
     Ok(id.map(ResourceId))
 }
 
+/// Whether it is known in which tenant's name an app asks for this: by its message, or because it was
+/// asked for before.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn knows_tenant(read: &SqlitePool, app_id: &AppId, target: &Target) -> Result<bool, CatalogueError> {
+    let identity = Identity::of(target);
+    let known = sqlx::query_scalar(
+        "SELECT EXISTS (
+             SELECT 1 FROM resources
+             WHERE app_id = ?1 AND source = ?2 AND owner = ?3 AND type = ?4 AND key = ?5 AND tenant_key IS NOT NULL
+         ) OR EXISTS (
+             SELECT 1 FROM messages
+             WHERE ?2 = 'message' AND app_id = ?1 AND message_id = ?3 AND tenant_key IS NOT NULL
+         )",
+    );
+    let known = known.bind(app_id.as_str()).bind(identity.source.as_str()).bind(&identity.owner);
+    let known = known.bind(identity.kind.map_or("", ResourceType::as_str)).bind(&identity.key);
+    Ok(known.fetch_one(read).await?)
+}
+
 /// Makes a resource due in whatever state it is, unless somebody works on it. Bytes that it has stay
 /// its bytes until there are others.
 ///
@@ -42,6 +64,23 @@ pub async fn ask_again(write: &SqlitePool, id: ResourceId) -> Result<(), Catalog
          WHERE resource_row_id = ? AND state <> 'running'",
     )
     .bind(id.0)
+    .execute(write)
+    .await?;
+    Ok(())
+}
+
+/// Makes a resource due that the configuration blocks: it may be another one now.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn ask_again_if_configured(write: &SqlitePool, id: ResourceId) -> Result<(), CatalogueError> {
+    sqlx::query(
+        "UPDATE resources
+         SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
+         WHERE resource_row_id = ? AND state = 'blocked' AND reason_code IN (SELECT value FROM json_each(?))",
+    )
+    .bind(id.0)
+    .bind(mended::in_configuration())
     .execute(write)
     .await?;
     Ok(())

@@ -95,7 +95,9 @@ impl Ending {
         }
     }
 
-    fn reason(&self) -> Option<ReasonCode> {
+    /// Why it did not bring the bytes, if it was tried and did not.
+    #[must_use]
+    pub fn reason(&self) -> Option<ReasonCode> {
         match self {
             Self::Stored { .. } | Self::Opened | Self::Released => None,
             Self::RateLimited { .. } => Some(ReasonCode::RateLimited),
@@ -103,7 +105,9 @@ impl Ending {
         }
     }
 
-    fn upstream(&self) -> Option<&Upstream> {
+    /// What the platform said then.
+    #[must_use]
+    pub fn upstream(&self) -> Option<&Upstream> {
         match self {
             Self::Stored { .. } | Self::Opened | Self::Released => None,
             Self::Failed { upstream, .. } | Self::RateLimited { upstream, .. } | Self::Ended { upstream, .. } => {

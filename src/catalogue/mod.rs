@@ -12,6 +12,7 @@ pub mod endings;
 pub mod events;
 pub mod forwards;
 pub mod listing;
+pub mod mended;
 pub mod messages;
 pub mod names;
 pub mod quotes;
@@ -20,7 +21,9 @@ pub mod recalls;
 pub mod replay;
 pub mod resources;
 pub mod retry;
+pub mod search;
 pub mod statistics;
+pub mod tenants;
 pub mod tickets;
 
 use std::fs::File;

@@ -6,12 +6,22 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
+use super::tenants::TENANT_OF_PLACE;
 use super::{CatalogueError, Transaction};
-use crate::domain::id::{AppId, ChatId, OpenId};
+use crate::domain::id::{AppId, ChatId, OpenId, TenantKey};
 use crate::domain::time::Timestamp;
 
 /// Names in one statement: two bound values each, well below SQLite's limit.
 const NAMES_IN_ONE_STATEMENT: usize = 1000;
+
+/// A chat whose name is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamelessChat {
+    /// The chat.
+    pub chat_id: ChatId,
+    /// The tenant in whose name to ask, if a message told one.
+    pub tenant_key: Option<TenantKey>,
+}
 
 /// Chats whose name is due, the longest due first; chats of one person with the bot have none.
 ///
@@ -22,15 +32,21 @@ pub async fn chats_due(
     app_id: &AppId,
     now: Timestamp,
     limit: u32,
-) -> Result<Vec<ChatId>, CatalogueError> {
-    let due = sqlx::query(
-        "SELECT chat_row_id, chat_id FROM chats
+) -> Result<Vec<NamelessChat>, CatalogueError> {
+    let sql = format!(
+        "SELECT chat_row_id, chat_id, {TENANT_OF_PLACE} AS tenant_key FROM chats AS place
          WHERE app_id = ? AND name_due_at <= ? AND chat_type IS NOT 'p2p'
          ORDER BY name_due_at
-         LIMIT +?",
+         LIMIT +?"
     );
+    // Only our own words are in the text; the values are bound.
+    let due = sqlx::query(sqlx::AssertSqlSafe(sql));
     let rows = due.bind(app_id.as_str()).bind(now.unix_ms()).bind(limit).fetch_all(read).await?;
-    rows.iter().map(|row| required(row, "chats", "chat_row_id", "chat_id")).collect()
+    let nameless = |row: &SqliteRow| {
+        let chat_id = required(row, "chats", "chat_row_id", "chat_id")?;
+        Ok(NamelessChat { chat_id, tenant_key: tenant_key(row)? })
+    };
+    rows.iter().map(nameless).collect()
 }
 
 /// A person whose name is due, and a chat that they were seen in.
@@ -40,6 +56,8 @@ pub struct Nameless {
     pub open_id: OpenId,
     /// The chat.
     pub chat_id: Option<ChatId>,
+    /// The tenant in whose name to ask, if a message in that chat told one.
+    pub tenant_key: Option<TenantKey>,
 }
 
 /// People whose name is due, the longest due first.
@@ -52,17 +70,20 @@ pub async fn people_due(
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<Nameless>, CatalogueError> {
-    let due = sqlx::query(
-        "SELECT sender_row_id, open_id, chat_id FROM senders
+    let sql = format!(
+        "SELECT sender_row_id, open_id, chat_id, {TENANT_OF_PLACE} AS tenant_key FROM senders AS place
          WHERE app_id = ? AND name_due_at <= ?
          ORDER BY name_due_at
-         LIMIT +?",
+         LIMIT +?"
     );
+    // Only our own words are in the text; the values are bound.
+    let due = sqlx::query(sqlx::AssertSqlSafe(sql));
     let rows = due.bind(app_id.as_str()).bind(now.unix_ms()).bind(limit).fetch_all(read).await?;
     let nameless = |row: &SqliteRow| {
         let chat_id: Option<String> = row.try_get("chat_id")?;
         let open_id = required(row, "senders", "sender_row_id", "open_id")?;
-        Ok(Nameless { open_id, chat_id: chat_id.and_then(|chat_id| chat_id.parse().ok()) })
+        let chat_id = chat_id.and_then(|chat_id| chat_id.parse().ok());
+        Ok(Nameless { open_id, chat_id, tenant_key: tenant_key(row)? })
     };
     rows.iter().map(nameless).collect()
 }
@@ -198,6 +219,11 @@ pub async fn postpone_people(
     update.push(")");
     update.build().persistent(false).execute(transaction.connection()).await?;
     Ok(())
+}
+
+fn tenant_key(row: &SqliteRow) -> Result<Option<TenantKey>, CatalogueError> {
+    let text: Option<String> = row.try_get("tenant_key")?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 fn required<T: std::str::FromStr<Err: std::fmt::Display>>(

@@ -6,6 +6,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
+use super::retry::json_list;
 use super::{CatalogueError, Transaction, tickets};
 use crate::domain::download::State;
 use crate::domain::error::chain;
@@ -63,10 +64,11 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
         });
         insert.push(
             ") INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, message_row_id,
-                 download_message_id, chat_id, file_name, state, reason_code, listed_at, seen_at)
+                 download_message_id, chat_id, sender_open_id, message_type, file_name, state, reason_code, listed_at,
+                 seen_at)
              SELECT found.app_id, m.tenant_key, 'message', found.message_id, found.type, found.key, found.role,
-                 m.message_row_id, found.container, m.chat_id, found.file_name, found.state, found.reason_code,
-                 COALESCE(m.sent_at, found.seen_at), found.seen_at
+                 m.message_row_id, found.container, m.chat_id, m.sender_open_id, m.message_type, found.file_name,
+                 found.state, found.reason_code, COALESCE(m.sent_at, found.seen_at), found.seen_at
              FROM found
              JOIN messages AS m ON m.app_id = found.app_id AND m.message_id = found.message_id
              WHERE TRUE
@@ -75,6 +77,8 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
                  tenant_key = excluded.tenant_key,
                  message_row_id = excluded.message_row_id,
                  chat_id = excluded.chat_id,
+                 sender_open_id = excluded.sender_open_id,
+                 message_type = excluded.message_type,
                  listed_at = excluded.listed_at,
                  file_name = COALESCE(excluded.file_name, file_name),
                  download_message_id = iif(
@@ -93,13 +97,14 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
 }
 
 /// Records one thing that is fetched by hand, if it is not known yet, and returns its id. Whether a
-/// ticket image is asked for with its position is the caller's choice, unless an event told.
+/// ticket image is asked for with its position is the caller's choice, unless an event told; so is
+/// the tenant, if one is given.
 ///
 /// # Errors
 /// If SQLite fails.
 pub async fn insert_by_hand(
     write: &SqlitePool,
-    app_id: &AppId,
+    (app_id, tenant_key): (&AppId, Option<&TenantKey>),
     target: &Target,
     now: Timestamp,
 ) -> Result<ResourceId, CatalogueError> {
@@ -107,10 +112,10 @@ pub async fn insert_by_hand(
     let refused = (!target.is_sendable()).then_some(ReasonCode::KeyUnusable);
     sqlx::query(
         "INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, index_asked, message_row_id,
-             chat_id, state, reason_code, listed_at, seen_at)
-         SELECT given.app_id, m.tenant_key, given.source, given.owner, given.type, given.key, given.role,
-             given.index_asked, m.message_row_id, COALESCE(m.chat_id, ''), given.state, given.reason_code,
-             COALESCE(m.sent_at, given.seen_at), given.seen_at
+             chat_id, sender_open_id, message_type, state, reason_code, listed_at, seen_at)
+         SELECT given.app_id, COALESCE(m.tenant_key, ?11), given.source, given.owner, given.type, given.key,
+             given.role, given.index_asked, m.message_row_id, COALESCE(m.chat_id, ''), m.sender_open_id, m.message_type,
+             given.state, given.reason_code, COALESCE(m.sent_at, given.seen_at), given.seen_at
          FROM (SELECT ?1 AS app_id, ?2 AS source, ?3 AS owner, ?4 AS type, ?5 AS key, ?6 AS role, ?7 AS state,
              ?8 AS reason_code, ?9 AS seen_at, ?10 AS index_asked) AS given
          LEFT JOIN messages AS m
@@ -118,8 +123,11 @@ pub async fn insert_by_hand(
          WHERE TRUE
          ON CONFLICT (app_id, source, owner, type, key) DO UPDATE SET
              index_asked = excluded.index_asked,
-             state = iif(state = 'impossible', 'pending', state)
-         WHERE excluded.index_asked <> index_asked AND message_row_id IS NULL",
+             tenant_key = COALESCE(excluded.tenant_key, tenant_key),
+             state = iif(state IN ('impossible', 'blocked'), 'pending', state)
+         WHERE message_row_id IS NULL AND (
+             excluded.index_asked <> index_asked OR COALESCE(excluded.tenant_key, tenant_key) IS NOT tenant_key
+         )",
     )
     .bind(app_id.as_str())
     .bind(identity.source.as_str())
@@ -131,6 +139,7 @@ pub async fn insert_by_hand(
     .bind(refused.map(ReasonCode::as_str))
     .bind(now.unix_ms())
     .bind(matches!(target, Target::TicketImage { index: Some(_), .. }))
+    .bind(tenant_key.map(TenantKey::as_str))
     .execute(write)
     .await?;
     let id = sqlx::query_scalar(
@@ -148,16 +157,16 @@ pub async fn insert_by_hand(
 }
 
 /// The columns that make a resource what it is.
-struct Identity {
-    source: Source,
-    owner: String,
-    kind: Option<ResourceType>,
-    key: String,
+pub(super) struct Identity {
+    pub(super) source: Source,
+    pub(super) owner: String,
+    pub(super) kind: Option<ResourceType>,
+    pub(super) key: String,
     role: Role,
 }
 
 impl Identity {
-    fn of(target: &Target) -> Self {
+    pub(super) fn of(target: &Target) -> Self {
         let source = target.source();
         let own =
             |key: &ResourceKey, role| Self { source, owner: String::new(), kind: None, key: key.to_string(), role };
@@ -490,16 +499,20 @@ fn read_ticket_image(key: &str, index_asked: i64) -> Option<Target> {
     Some(Target::TicketImage { ticket_id: ticket_id.to_owned(), msg_id: msg_id.to_owned(), index })
 }
 
-/// Extends the leases of an owner.
+/// Extends an owner's leases of these resources.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn renew_leases(write: &SqlitePool, lease: Lease<'_>) -> Result<(), CatalogueError> {
-    sqlx::query("UPDATE resources SET lease_until = ? WHERE state = 'running' AND lease_owner = ?")
-        .bind(lease.until.unix_ms())
-        .bind(lease.owner)
-        .execute(write)
-        .await?;
+pub async fn renew_leases(write: &SqlitePool, lease: Lease<'_>, ids: &[ResourceId]) -> Result<(), CatalogueError> {
+    sqlx::query(
+        "UPDATE resources SET lease_until = ?
+         WHERE state = 'running' AND lease_owner = ? AND resource_row_id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(lease.until.unix_ms())
+    .bind(lease.owner)
+    .bind(json_list(ids))
+    .execute(write)
+    .await?;
     Ok(())
 }
 
@@ -527,26 +540,6 @@ pub async fn reclaim_of(write: &SqlitePool, owner: &str) -> Result<u64, Catalogu
         .push(UNCLAIMED_STATE)
         .push(", lease_owner = NULL, lease_until = NULL WHERE state = 'running' AND lease_owner = ");
     update.push_bind(owner);
-    Ok(update.build().execute(write).await?.rows_affected())
-}
-
-/// Makes every blocked resource due whose cause lies in the configuration: a new start is worth
-/// one try. Returns how many there were. (That a blocked one is not stored is said to SQLite in
-/// so many words, because its index covers what is not stored.)
-///
-/// # Errors
-/// If SQLite fails.
-pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueError> {
-    let mut update = QueryBuilder::<Sqlite>::new(
-        "UPDATE resources
-         SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
-         WHERE state = 'blocked' AND state <> 'stored' AND reason_code IN (",
-    );
-    let mut reasons = update.separated(", ");
-    for reason in ReasonCode::ALL.iter().filter(|reason| reason.lies_in_configuration()) {
-        reasons.push_bind(reason.as_str());
-    }
-    update.push(")");
     Ok(update.build().execute(write).await?.rows_affected())
 }
 

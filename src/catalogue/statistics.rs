@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use super::days::{self, DayTally};
 use super::{Catalogue, CatalogueError};
@@ -165,6 +165,42 @@ async fn oldest_pending_at(db: &mut SqliteConnection) -> Result<Option<Timestamp
     .fetch_optional(db)
     .await?;
     seen_at.map(|ms| time(ms, "resources", "seen_at")).transpose()
+}
+
+/// When the oldest unfinished resource of these apps was first heard of.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn oldest_pending_of(read: &SqlitePool, apps: &[AppId]) -> Result<Option<Timestamp>, CatalogueError> {
+    // The plus keeps SQLite from reading all rows of an app to sort them: the index of the unfinished
+    // ones begins with the oldest.
+    let oldest = sqlx::query_scalar(
+        "SELECT seen_at FROM resources
+         WHERE state IN ('pending', 'running') AND +app_id IN (SELECT value FROM json_each(?))
+         ORDER BY resource_row_id
+         LIMIT 1",
+    );
+    let seen_at: Option<i64> = oldest.bind(list(apps)).fetch_optional(read).await?;
+    seen_at.map(|ms| time(ms, "resources", "seen_at")).transpose()
+}
+
+/// The apps beside these that have unfinished resources, and how many.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn unfinished_of_others(read: &SqlitePool, apps: &[AppId]) -> Result<Vec<(String, u64)>, CatalogueError> {
+    let others = sqlx::query_as(
+        "SELECT app_id, COUNT(*) FROM resources
+         WHERE state IN ('pending', 'running') AND +app_id NOT IN (SELECT value FROM json_each(?))
+         GROUP BY app_id
+         ORDER BY app_id",
+    );
+    let others: Vec<(String, i64)> = others.bind(list(apps)).fetch_all(read).await?;
+    others.into_iter().map(|(app_id, waiting)| Ok((app_id, count(waiting, "resources", "app_id")?))).collect()
+}
+
+fn list(apps: &[AppId]) -> String {
+    serde_json::json!(apps.iter().map(AppId::as_str).collect::<Vec<_>>()).to_string()
 }
 
 async fn last_event_at(db: &mut SqliteConnection) -> Result<Option<Timestamp>, CatalogueError> {

@@ -281,7 +281,7 @@ pub async fn run(options: Options) -> Outcome {
 
     let sender = Sender::new(&format!("http://{address}/webhook/event"), access.app, Some(access.encrypt_key))?;
     let mut awaited = deliver(&sandbox, &sender).await?;
-    awaited.extend(by_hand::order(&catalogue, &APP_ID.parse()?, &wake).await?);
+    awaited.extend(by_hand::order(&catalogue, APP_ID.parse()?, &wake).await?);
     let lines = settle(&catalogue, awaited, &shutdown).await?;
     let format = options.format.choose();
     let stays = !options.once && !shutdown.is_cancelled();
@@ -487,7 +487,7 @@ fn invitation(format: Format, address: SocketAddr, admin_token: &Secret) -> Stri
         return serde_json::json!({ "address": format!("http://{address}"), "admin_token": token }).to_string();
     }
     format!(
-        "\nThe archive stays up until Ctrl-C. Its API, and the token for it:\n  http://{address}/api/v1/resources\n  {token}\n\n\
-         Try:\n  curl -H 'Authorization: Bearer {token}' 'http://{address}/api/v1/resources?state=blocked'"
+        "\nThe archive stays up until Ctrl-C. Its pages, and the token to sign in with:\n  http://{address}/\n  {token}\n\n\
+         The same token opens its API:\n  curl -H 'Authorization: Bearer {token}' 'http://{address}/api/v1/resources?state=blocked'"
     )
 }

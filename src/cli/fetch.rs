@@ -13,18 +13,19 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::output::{Format, FormatOption, Printer, Stdout, forgive_closed_pipe, stdout};
 use super::{Exit, Outcome, choose_app, serve, signals};
 use crate::archive::app_ticket;
+use crate::archive::asker::{Asker, NoTenant};
 use crate::archive::download::Downloader;
-use crate::archive::fetch::{Fetcher, Manner};
+use crate::archive::fetch::{Fetched, Fetcher, Manner};
 use crate::archive::{dictionary, post};
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_private_directory};
-use crate::catalogue::listing::resource::{Resource, find};
+use crate::catalogue::listing::resource::Resource;
 use crate::catalogue::resources::Take;
 use crate::catalogue::{Catalogue, reasons};
 use crate::clock::Clock;
 use crate::config::{Fetching, PlatformAccess};
 use crate::domain::download::State;
-use crate::domain::id::{AppId, MessageId, ResourceKey};
+use crate::domain::id::{AppId, MessageId, ResourceKey, TenantKey};
 use crate::domain::measure::parse_span;
 use crate::domain::reason::ReasonCode;
 use crate::domain::resource::ResourceType;
@@ -44,7 +45,11 @@ Examples:
   larkive fetch ticket-image --ticket 6948728206392295444 --msg 6949088236610273307
   larkive fetch ticket-image --ticket 6948728206392295444 --msg 6949088236610273307 --all
 
-Prints each resource. Exit codes: 0 all are stored, 1 some are not (each says why), 2 could not run.";
+Prints each resource. What is stored stays so, also if a new try with --force fails, which is said
+on standard error. Exit codes: 0 all are stored, 1 some are not (each says why), 2 could not run.";
+
+/// What is said where no try has come to an end.
+const TIME_WAS_UP: &str = "time was up before the platform answered";
 
 /// Archive things by their keys, now
 ///
@@ -64,6 +69,9 @@ pub struct Options {
     /// The app that asks; needed only where several are configured
     #[arg(long, global = true, value_name = "APP_ID")]
     app: Option<AppId>,
+    /// The tenant to ask for; needed only by a store app with several, for what no message tells of
+    #[arg(long, global = true, value_name = "TENANT_KEY")]
+    tenant: Option<TenantKey>,
     #[command(flatten)]
     format: FormatOption,
 }
@@ -198,7 +206,8 @@ fn read_list(path: &Path) -> anyhow::Result<Vec<ResourceKey>> {
 pub async fn run(options: Options, fetching: Fetching) -> Outcome {
     let app = choose_app(&fetching.apps, options.app.as_ref(), |app| &app.app_id)?;
     let wanted = options.source.read()?;
-    let (fetcher, client) = open(&fetching, app).await?;
+    let asker = Asker { app_id: app.app_id.clone(), kind: app.kind, tenant_key: options.tenant };
+    let (fetcher, client) = open(&fetching, app, asker).await?;
     let take = if options.force { Take::Anyway } else { Take::Pending };
     let manner = Manner { take, patience: options.timeout, shutdown: signals::shutdown()? };
     let errand = Errand { fetcher: &fetcher, manner: &manner, in_flight: fetching.settings.download_concurrency };
@@ -228,23 +237,23 @@ impl Errand<'_> {
         fetched.map(|()| results.exit)
     }
 
-    async fn fetch(&self, target: &Target) -> anyhow::Result<Resource> {
-        let id = self.fetcher.fetch(target, self.manner).await?;
-        let found = find(&self.fetcher.catalogue, id).await?;
-        found.with_context(|| format!("{id} is hidden, because its message was recalled"))
+    async fn fetch(&self, target: &Target) -> anyhow::Result<Fetched> {
+        let fetched = self.fetcher.fetch(target, self.manner).await.map_err(ask_for_tenant)?;
+        fetched.context("the resource is hidden, because its message was recalled")
     }
 
     /// Fetches several things side by side and prints them in their order.
     async fn fetch_all(&self, targets: Vec<Target>, results: &mut Results) -> anyhow::Result<()> {
         let mut fetched = stream::iter(targets).map(async |target| self.fetch(&target).await).buffered(self.in_flight);
-        while let Some(resource) = fetched.try_next().await? {
-            results.add(&resource)?;
+        while let Some(fetched) = fetched.try_next().await? {
+            results.add(&fetched)?;
         }
         Ok(())
     }
 
     async fn fetch_dictionary(&self, client: Client, results: &mut Results) -> anyhow::Result<()> {
-        let mut pages = dictionary::Walk::new(client);
+        let tenant_key = self.fetcher.asker.tenant(&self.fetcher.catalogue).await.map_err(ask_for_tenant)?;
+        let mut pages = dictionary::Walk::new(client.for_tenant(tenant_key.as_ref()));
         let shutdown = &self.manner.shutdown;
         while let Some(images) = shutdown.run_until_cancelled(pages.next()).await.transpose()?.flatten() {
             self.fetch_all(images.into_iter().map(|key| Target::Lingo { key }).collect(), results).await?;
@@ -255,7 +264,7 @@ impl Errand<'_> {
 
     async fn fetch_post(&self, ticket_id: String, msg_id: String, results: &mut Results) -> anyhow::Result<()> {
         let mut images = post::Walk::new(self.fetcher, self.manner, ticket_id, msg_id);
-        while let Some(image) = images.next().await? {
+        while let Some(image) = images.next().await.map_err(ask_for_tenant)? {
             results.add(&image)?;
         }
         Ok(())
@@ -269,16 +278,17 @@ struct Results {
 }
 
 impl Results {
-    fn add(&mut self, resource: &Resource) -> anyhow::Result<()> {
-        self.printer.print(std::slice::from_ref(resource))?;
-        if judge(resource) == Exit::Problems {
+    fn add(&mut self, fetched: &Fetched) -> anyhow::Result<()> {
+        self.printer.print(std::slice::from_ref(&fetched.resource))?;
+        if judge(fetched) == Exit::Problems {
             self.exit = Exit::Problems;
         }
         Ok(())
     }
 }
 
-fn print_one(resource: &Resource, format: Format) -> Outcome {
+fn print_one(fetched: &Fetched, format: Format) -> Outcome {
+    let resource = &fetched.resource;
     if format == Format::Json {
         writeln!(stdout(), "{}", serde_json::to_string(resource)?)?;
     } else {
@@ -286,21 +296,33 @@ fn print_one(resource: &Resource, format: Format) -> Outcome {
         printer.print(std::slice::from_ref(resource))?;
         printer.finish::<Resource>()?;
     }
-    Ok(judge(resource))
+    Ok(judge(fetched))
 }
 
-/// What a resource means for the exit code; says why it is not stored.
-fn judge(resource: &Resource) -> Exit {
+/// What a result means for the exit code. Says why the resource is not stored, or why it was not
+/// stored anew.
+fn judge(Fetched { resource, in_vain }: &Fetched) -> Exit {
     if resource.state == State::Stored {
+        if let Some(ending) = in_vain {
+            let cause = ending.reason().map_or(TIME_WAS_UP, |reason| reason.cause().en);
+            let said = ending.upstream().map_or_else(String::new, |upstream| format!(" ({upstream})"));
+            eprintln!("larkive: {} stays as it was stored; it could not be fetched anew: {cause}{said}", resource.id);
+        }
         return Exit::Done;
     }
-    let reason = resource.reason.unwrap_or("time was up before the platform answered");
+    let reason = resource.reason.unwrap_or(TIME_WAS_UP);
     let remedy = resource.remedy.map_or("", |remedy| remedy.en);
     eprintln!("larkive: {} is {}: {reason} {remedy}", resource.id, resource.state);
     Exit::Problems
 }
 
-async fn open(fetching: &Fetching, app: &PlatformAccess) -> anyhow::Result<(Fetcher, Client)> {
+/// Says how to name a tenant, where one is wanted.
+pub(super) fn ask_for_tenant(error: NoTenant) -> anyhow::Error {
+    let is_wanted = matches!(error, NoTenant::NoneKnown(_) | NoTenant::Several(..));
+    if is_wanted { anyhow::anyhow!("{error}: --tenant TENANT_KEY") } else { error.into() }
+}
+
+async fn open(fetching: &Fetching, app: &PlatformAccess, asker: Asker) -> anyhow::Result<(Fetcher, Client)> {
     let settings = &fetching.settings;
     let (clock, metrics) = (Clock::system(), Metrics::new());
     make_private_directory(&settings.data.directory)
@@ -315,5 +337,5 @@ async fn open(fetching: &Fetching, app: &PlatformAccess) -> anyhow::Result<(Fetc
     let kept = (store, space);
     let limits = serve::limits(settings);
     let downloader = Downloader::new(client.clone(), &catalogue, kept, limits, clock.clone(), metrics);
-    Ok((Fetcher { catalogue, downloader, app_id: app.app_id.clone(), clock, owner }, client))
+    Ok((Fetcher { catalogue, downloader, asker, clock, owner }, client))
 }

@@ -34,7 +34,8 @@ pub enum Format {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct FormatOption {
     /// How to print the result [default: table on a terminal, ndjson otherwise]
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    // Global, so that it may stand behind the words of a subcommand as well.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
 }
 

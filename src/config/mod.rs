@@ -276,7 +276,7 @@ fn warnings(settings: &Settings, apps: &[ServedApp]) -> Vec<String> {
     }
     if settings.admin_token.is_none() {
         warnings.push(
-            "The JSON API is off and answers 404; set LARKIVE_ADMIN_TOKEN (16 characters or more) to turn it on."
+            "The pages and the JSON API are off and answer 404; set LARKIVE_ADMIN_TOKEN (16 characters or more) to turn them on."
                 .to_owned(),
         );
     }

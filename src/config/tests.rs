@@ -223,7 +223,7 @@ fn several_apps_stand_in_the_toml_file() {
     assert!(
         serving.settings.call_budget == Budget::OFF && serving.settings.trusted_proxies.contains([10, 1, 1, 1].into())
     );
-    let warned = ["App cli_1 has no Encrypt Key", "App cli_1 calls http://localhost:1 ", "The JSON API"];
+    let warned = ["App cli_1 has no Encrypt Key", "App cli_1 calls http://localhost:1 ", "The pages and the JSON API"];
     assert!(serving.warnings.iter().zip(warned).all(|(line, start)| line.starts_with(start)), "{:?}", serving.warnings);
     assert_eq!(serving.warnings.len(), warned.len());
 }

@@ -205,6 +205,12 @@ impl Client {
         clients.entry(tenant_key.clone()).or_insert_with(|| self.within(tenants, tenant_key)).clone()
     }
 
+    /// Whether this is a store app's client without a tenant: it can ask for nothing.
+    #[must_use]
+    pub fn lacks_tenant(&self) -> bool {
+        self.0.tenants.is_some()
+    }
+
     fn within(&self, tenants: &Tenants, tenant_key: &TenantKey) -> Self {
         let Inner { http, base_url, app_id, helpdesk, budget, idle_timeout, metrics, .. } = self.0.as_ref();
         let grant = Grant::Tenant(tenants.own.clone(), tenant_key.clone());

@@ -92,6 +92,7 @@ pub const CODES: &[(i64, Class)] = &[
     (234_008, End(ReasonCode::NotOwner)),
     (234_037, AskForParts),
     (154_000, End(ReasonCode::BadRequest)),
+    (230_001, End(ReasonCode::BadRequest)),
     (234_001, End(ReasonCode::BadRequest)),
     (1_540_001, End(ReasonCode::BadRequest)),
     (2_250_001, End(ReasonCode::BadRequest)),

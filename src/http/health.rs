@@ -1,6 +1,7 @@
 //! Health and metrics: is the process alive, can it do its work, what has it counted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
@@ -11,6 +12,7 @@ use crate::blob::store::Store;
 use crate::catalogue::{Catalogue, CatalogueError, events, statistics};
 use crate::clock::Clock;
 use crate::domain::error::chain;
+use crate::domain::id::AppId;
 use crate::metrics::{Metrics, StateLabel};
 
 /// An inbox older than this is not being expanded: something is wrong. The age of downloads says
@@ -27,6 +29,7 @@ pub struct Vitals {
     metrics: Metrics,
     clock: Clock,
     space: Space,
+    apps: Arc<[AppId]>,
     started: Instant,
 }
 
@@ -51,10 +54,18 @@ impl Check {
 pub(super) type Checks = BTreeMap<&'static str, Check>;
 
 impl Vitals {
-    /// Checks for this catalogue and store.
+    /// Checks for this catalogue and store, and the apps that are served.
     #[must_use]
-    pub fn new(catalogue: Catalogue, store: Store, metrics: Metrics, clock: Clock, space: Space) -> Self {
-        Self { catalogue, store, metrics, clock, space, started: Instant::now() }
+    pub fn new(
+        catalogue: Catalogue,
+        store: Store,
+        apps: Vec<AppId>,
+        metrics: Metrics,
+        clock: Clock,
+        space: Space,
+    ) -> Self {
+        let apps = apps.into();
+        Self { catalogue, store, metrics, clock, space, apps, started: Instant::now() }
     }
 
     /// Whether catalogue and store are writable, there is space, and the inbox is being expanded.
@@ -118,7 +129,9 @@ impl Vitals {
             let gauge = self.metrics.resources.get_or_create_owned(&StateLabel { state: state.as_str() });
             gauge.set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
-        let age = statistics.oldest_pending_at.map_or(Duration::ZERO, |oldest| self.clock.now().since(oldest));
+        // What waits for an app that is not configured any more is no sign of trouble with the others.
+        let oldest = statistics::oldest_pending_of(self.catalogue.read(), &self.apps).await?;
+        let age = oldest.map_or(Duration::ZERO, |oldest| self.clock.now().since(oldest));
         self.metrics.queue_oldest_age_seconds.set(age.as_secs_f64());
         if let Some(last_event_at) = statistics.last_event_at {
             self.metrics.last_event_timestamp_seconds.set(last_event_at.unix_ms() as f64 / 1000.0);

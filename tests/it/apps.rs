@@ -1,11 +1,9 @@
-//! Several apps in one process: custom and store apps, on two platforms, none in the others' way.
+//! Several apps in one process, on two platforms, none in the others' way. Store apps are next door.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use larkive::app::AppSetup;
 use larkive::catalogue::listing::resource::Resource;
-use larkive::domain::app::AppKind;
 use larkive::domain::download::State;
 use larkive::domain::reason::ReasonCode;
 use larkive::domain::secret::Secret;
@@ -19,19 +17,19 @@ use serde_json::{Value, json};
 use crate::support::{APP_ID, ENCRYPT_KEY, Options, TestApp, VERIFICATION_TOKEN, app_setup, spawn_app_with};
 
 /// One platform's app, as its events show it.
-struct Neighbour {
-    app: SampleApp,
+pub struct Neighbour {
+    pub app: SampleApp,
     encrypt_key: Option<&'static str>,
 }
 
 impl Neighbour {
-    fn new(app_id: &str, encrypt_key: Option<&'static str>) -> Self {
+    pub fn new(app_id: &str, encrypt_key: Option<&'static str>) -> Self {
         let app = SampleApp { app_id: app_id.to_owned(), verification_token: Secret::new(VERIFICATION_TOKEN) };
         Self { app, encrypt_key }
     }
 
     /// Delivers to the path that all apps share, or to an app's own.
-    async fn deliver_to(&self, archive: &TestApp, path: &str, payload: &Value) -> Reply {
+    pub async fn deliver_to(&self, archive: &TestApp, path: &str, payload: &Value) -> Reply {
         let key = self.encrypt_key.map(|key| EncryptKey::new(Secret::new(key)));
         let delivery = seal(payload, key.as_ref(), Sealing::Proper, archive.clock.now());
         let url = format!("http://{}/webhook/event{path}", archive.address);
@@ -43,39 +41,39 @@ impl Neighbour {
         Reply { status: response.status().as_u16(), body: response.text().await.unwrap() }
     }
 
-    async fn deliver(&self, archive: &TestApp, message: &MessageEvent) {
+    pub async fn deliver(&self, archive: &TestApp, message: &MessageEvent) {
         let payload = message.payload(&self.app, archive.clock.now());
         assert_eq!(self.deliver_to(archive, "", &payload).await.status, 200);
     }
 
     /// A picture from a company that has installed a store app.
-    async fn deliver_from_tenant(&self, archive: &TestApp, tenant_key: &str, message: &MessageEvent) {
+    pub async fn deliver_from_tenant(&self, archive: &TestApp, tenant_key: &str, message: &MessageEvent) {
         let mut payload = message.payload(&self.app, archive.clock.now());
         payload["header"]["tenant_key"] = tenant_key.into();
         assert_eq!(self.deliver_to(archive, "", &payload).await.status, 200);
     }
 
-    async fn deliver_ticket(&self, archive: &TestApp, ticket: &str) {
+    pub async fn deliver_ticket(&self, archive: &TestApp, ticket: &str) {
         let payload = event::app_ticket(&self.app, &event::hex_id(&[ticket]), ticket, archive.clock.now());
         assert_eq!(self.deliver_to(archive, "", &payload).await.status, 200);
     }
 }
 
 /// An archive of the usual app and these others.
-async fn archive_of(neighbours: Vec<AppSetup>) -> TestApp {
+pub async fn archive_of(neighbours: Vec<AppSetup>) -> TestApp {
     spawn_app_with(Options { neighbours, ..Options::default() }).await
 }
 
 /// A custom app at a platform, with the usual verification token.
-fn app_at(platform: &Sandbox, app_id: &str, encrypt_key: Option<&'static str>) -> AppSetup {
+pub fn app_at(platform: &Sandbox, app_id: &str, encrypt_key: Option<&'static str>) -> AppSetup {
     app_setup(&Options { encrypt_key, ..Options::default() }, app_id, platform)
 }
 
-async fn platform() -> Sandbox {
+pub async fn platform() -> Sandbox {
     Sandbox::start(larkive::sandbox::SandboxOptions::default()).await.unwrap()
 }
 
-fn fault(platform: &Sandbox, rule: Value) {
+pub fn fault(platform: &Sandbox, rule: Value) {
     platform.fault(serde_json::from_value::<Rule>(rule).unwrap());
 }
 
@@ -245,118 +243,4 @@ async fn a_redirect_is_not_followed_to_another_host() {
         assert_eq!((found.state, found.reason_code), (State::Pending, Some(ReasonCode::NotAFile)), "{route}");
     }
     assert!(elsewhere.journal().is_empty());
-}
-
-/// An archive of a store app beside the usual app, and the platform that it lives on.
-async fn store_app() -> (Neighbour, Sandbox, TestApp) {
-    let platform = platform().await;
-    let mut setup = app_at(&platform, "cli_store", Some(ENCRYPT_KEY));
-    setup.kind = AppKind::Store;
-    let archive = archive_of(vec![setup]).await;
-    (Neighbour::new("cli_store", Some(ENCRYPT_KEY)), platform, archive)
-}
-
-#[tokio::test]
-async fn a_store_app_has_a_token_for_each_tenant_and_asks_for_its_ticket_once() {
-    let (store, platform, archive) = store_app().await;
-    for (nth, tenant_key) in ["tenant_a", "tenant_b", "tenant_a"].into_iter().enumerate() {
-        let message = event::image(&format!("om_{tenant_key}_{nth}"), &Media::Png.key(nth as u64));
-        store.deliver_from_tenant(&archive, tenant_key, &message).await;
-    }
-    archive.drain().await;
-    for resource in archive.resources().await {
-        assert_eq!((resource.state, resource.reason_code), (State::Blocked, Some(ReasonCode::AppTicketMissing)));
-    }
-    assert_eq!(platform.requests_of(Route::TicketResend), 1, "however many wait for it");
-    assert_eq!(platform.journal().len(), 1, "nothing else can be asked without a ticket");
-
-    store.deliver_ticket(&archive, "ticket-1").await;
-    archive.drain().await;
-    for resource in archive.resources().await {
-        assert_eq!(resource.state, State::Stored, "{:?} {:?}", resource.reason_code, resource.upstream);
-    }
-    assert_eq!((platform.requests_of(Route::AppToken), platform.requests_of(Route::TenantToken)), (1, 2));
-    let downloads = platform.journal().into_iter().filter(|entry| entry.route == Route::Resource);
-    let asked: Vec<_> = downloads.map(|entry| (entry.message_id.unwrap(), entry.tenant_key.unwrap())).collect();
-    assert_eq!(asked.len(), 3);
-    assert!(asked.iter().all(|(message_id, tenant_key)| message_id.contains(tenant_key.as_str())), "{asked:?}");
-    let shown = archive.api("/api/v1/events").await.text().await.unwrap();
-    assert!(shown.contains("app_ticket") && !shown.contains("ticket-1"), "{shown}");
-}
-
-#[tokio::test]
-async fn a_ticket_outlives_a_restart_and_an_older_one_does_not_replace_it() {
-    let (store, platform, archive) = store_app().await;
-    let late = event::app_ticket(&store.app, "e_late", "ticket-old", archive.clock.now());
-    archive.clock.set(archive.clock.now().after(Duration::from_secs(6 * 3600)));
-    store.deliver_ticket(&archive, "ticket-new").await;
-    assert_eq!(store.deliver_to(&archive, "", &late).await.status, 200);
-    archive.drain().await;
-    let archive = archive.restart().await;
-    let kept: String =
-        sqlx::query_scalar("SELECT ticket FROM app_tickets").fetch_one(archive.catalogue.read()).await.unwrap();
-    assert_eq!(kept, "ticket-new");
-    let key = Media::Png.key(1);
-    store.deliver(&archive, &event::image("om_1", &key)).await;
-    archive.drain().await;
-    archive.assert_stored(&key).await;
-    assert_eq!(platform.requests_of(Route::TicketResend), 0);
-}
-
-#[tokio::test]
-async fn a_refused_ticket_is_not_shown_again_and_the_next_one_is() {
-    let (store, platform, archive) = store_app().await;
-    store.deliver_ticket(&archive, "ticket-1").await;
-    let refused = json!({"answer": {"status": 200, "code": 10_012, "msg": "app_ticket is invalid"}});
-    fault(&platform, json!({"route": "app_token", "times": 1, "do": refused}));
-    for seed in 0..5 {
-        store.deliver(&archive, &event::image(&format!("om_{seed}"), &Media::Png.key(seed))).await;
-    }
-    archive.drain().await;
-    for resource in archive.resources().await {
-        assert_eq!((resource.state, resource.reason_code), (State::Blocked, Some(ReasonCode::AppTicketMissing)));
-    }
-    assert_eq!((platform.requests_of(Route::AppToken), platform.requests_of(Route::TicketResend)), (1, 1));
-    store.deliver_ticket(&archive, "ticket-2").await;
-    archive.drain().await;
-    for seed in 0..5 {
-        archive.assert_stored(&Media::Png.key(seed)).await;
-    }
-}
-
-#[tokio::test]
-async fn a_try_that_was_overtaken_by_its_ticket_does_not_wait_for_the_next_one() {
-    let (store, platform, archive) = store_app().await;
-    fault(&platform, json!({"route": "ticket_resend", "times": 1, "delay_ms": 300}));
-    let key = Media::Png.key(1);
-    store.deliver(&archive, &event::image("om_1", &key)).await;
-    // The try has found no ticket and asks for one; the ticket comes before the try has ended.
-    platform.until_called(Route::TicketResend, 1).await;
-    store.deliver_ticket(&archive, "ticket-1").await;
-    archive.drain().await;
-    archive.assert_stored(&key).await;
-}
-
-#[tokio::test]
-async fn what_is_wrong_with_a_store_app_is_said_and_not_looped() {
-    for (route, code, reason) in [
-        ("ticket_resend", 10_016, ReasonCode::AppTicketMissing),
-        ("ticket_resend", 10_015, ReasonCode::CredentialsRejected),
-        ("app_token", 10_015, ReasonCode::CredentialsRejected),
-        ("tenant_token", 99_991_673, ReasonCode::AppNotInstalled),
-        ("tenant_token", 99_991_664, ReasonCode::CredentialsRejected),
-        ("resource", 99_991_663, ReasonCode::CredentialsRejected),
-    ] {
-        let (store, platform, archive) = store_app().await;
-        if route != "ticket_resend" {
-            store.deliver_ticket(&archive, "ticket-1").await;
-        }
-        fault(&platform, json!({"route": route, "do": {"answer": {"status": 400, "code": code, "msg": "no"}}}));
-        let key = Media::Png.key(1);
-        store.deliver(&archive, &event::image("om_1", &key)).await;
-        archive.drain().await;
-        let found = archive.resource(&key).await.resource;
-        assert_eq!((found.state, found.reason_code), (State::Blocked, Some(reason)), "{route} {code}");
-        assert!(platform.journal().len() <= 6, "{route} {code}: {:?}", platform.journal());
-    }
 }

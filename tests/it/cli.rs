@@ -382,14 +382,19 @@ async fn a_forced_fetch_that_fails_costs_nothing_that_is_there() {
     let key = Media::Png.key(1);
     let stored = &workplace.run(&fetch_words(&key)).ended(0).rows()[0];
     let force = || workplace.run(&[fetch_words(&key), vec!["--force", "--timeout", "2s"]].concat());
-    for fault in [json!({"answer": {"status": 400, "code": 230_110, "msg": "deleted"}}), json!("hang")] {
+    let deleted = json!({"answer": {"status": 400, "code": 230_110, "msg": "deleted"}});
+    for (fault, said) in [(deleted, "230110"), (json!("hang"), "time was up")] {
         platform.clear_faults();
         platform.fault(rule(json!({"key": key, "do": fault})));
-        force();
+        let told = force().ended(0).stderr;
+        let told = told.lines().filter(|line| line.contains("could not be fetched anew")).collect::<Vec<_>>();
+        assert!(told.len() == 1 && told[0].contains(said), "{told:?}");
         let kept = &workplace.run(&["show", stored["id"].as_str().unwrap()]).ended(0).rows()[0];
         for member in ["state", "sha256", "stored_at", "reason_code"] {
             assert_eq!(kept[member], stored[member], "{member} after {fault}");
         }
+        let tries: Vec<_> = kept["tries"].as_array().unwrap().iter().map(|again| &again["reason_code"]).collect();
+        assert_eq!(tries, [&Value::Null, &json!("message_deleted")], "what was broken off is no try");
     }
     assert_eq!(files(&workplace.path("data/blobs/sha256")).len(), 1);
 }
@@ -521,4 +526,27 @@ async fn secrets_come_from_files_and_go_nowhere() {
         assert!(!text.contains(&token), "a tenant access token was told");
         assert!(SECRETS.iter().all(|secret| !text.contains(secret)));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_an_app_that_is_not_configured_any_more_is_said_and_ages_no_queue() {
+    let platform = platform().await;
+    let workplace = Workplace::configured(&platform.base_url());
+    platform.fault(rule(json!({"route": "resource", "do": {"page": {"status": 502}}})));
+    let (serving, address) = workplace.serve();
+    let url = format!("http://{address}/webhook/event");
+    workplace.run(&["trigger", "image", "--url", &url]).ended(0);
+    platform.until_called(Route::Resource, 1).await;
+    serving.stop().ended(0);
+
+    let workplace = workplace.with("FEISHU_APP_ID", "cli_successor");
+    let (serving, address) = workplace.serve();
+    let warning = "App cli_program is not configured, but 1 of its resources wait: configure it again and restart";
+    assert_eq!(serving.log_line(warning)["level"], "WARN");
+    let question = "GET /metrics HTTP/1.1\r\nHost: larkive\r\nConnection: close\r\n\r\n";
+    let metrics = exchange(address.parse().unwrap(), question.as_bytes()).await;
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    assert!(metrics.contains("larkive_queue_oldest_age_seconds 0.0\n"), "{metrics}");
+    assert!(metrics.contains("larkive_resources{state=\"pending\"} 1\n"), "{metrics}");
+    serving.stop().ended(0);
 }

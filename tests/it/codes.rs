@@ -70,7 +70,7 @@ const CODE_TABLE: &[(&str, Course, &[i64])] = &[
     ("not_owner", IMPOSSIBLE, &[234_008]),
     // Pictures are not asked for in parts.
     ("too_large", IMPOSSIBLE, &[234_037]),
-    ("bad_request", IMPOSSIBLE, &[234_001, 99_992_402, 154_000, 1_540_001, 2_250_001, 99_991_201]),
+    ("bad_request", IMPOSSIBLE, &[234_001, 230_001, 99_992_402, 154_000, 1_540_001, 2_250_001, 99_991_201]),
     ("message_unknown", IMPOSSIBLE, &[99_992_354]),
     ("ticket_mismatch", IMPOSSIBLE, &[154_004]),
     ("app_not_in_chat", BLOCKED, &[234_004, 230_002, 232_011]),

@@ -233,6 +233,7 @@ impl TestApp {
                  + (SELECT COUNT(*) FROM event_outcomes WHERE result = 'pending')
                  + (SELECT COUNT(*) FROM resources
                     WHERE state = 'running' OR (state = 'pending' AND COALESCE(next_attempt_at, 0) <= ?1))
+                 + (SELECT COUNT(*) FROM search_pending) + (SELECT COUNT(*) FROM name_pending)
                  + (SELECT COUNT(*) FROM quoted_messages WHERE state = 'pending' AND next_attempt_at <= ?1)",
         )
         .bind(self.clock.now().unix_ms())

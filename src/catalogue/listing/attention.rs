@@ -174,10 +174,7 @@ pub async fn failed(
     push_order(&mut sql, request.limit.saturating_add(1));
     let rows = sql.build().fetch_all(catalogue.read()).await?;
     let rows = rows.iter().map(Resource::decode).collect::<Result<Vec<_>, _>>()?;
-    Ok(cut(rows, request, |last| {
-        let position = last.position();
-        Cursor { asked_at, sort: position.listed_at, row: position.row }.encode(&scope)
-    }))
+    Ok(cut(rows, request, |last| Cursor { asked_at, sort: last.listed_at.unix_ms(), row: last.id.0 }.encode(&scope)))
 }
 
 /// Pushes tables and conditions for everything in a group that is not hidden.

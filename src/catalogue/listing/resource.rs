@@ -3,7 +3,6 @@
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 
-use super::Position;
 use super::decode::Columns;
 use super::message::Sender;
 use super::selection::{FROM_RESOURCES, Sql};
@@ -124,11 +123,6 @@ pub(super) const SELECT_RESOURCES: &str = "SELECT
     r.attempts, r.next_attempt_at, m.sent_at, r.seen_at, r.stored_at, m.recalled_at, r.listed_at";
 
 impl Resource {
-    /// Where a listing goes on after this resource.
-    pub(super) fn position(&self) -> Position {
-        Position { listed_at: self.listed_at.unix_ms(), row: self.id.0 }
-    }
-
     pub(super) fn decode(row: &SqliteRow) -> Result<Self, CatalogueError> {
         let r = Columns::of(row, "resources", "resource_row_id")?;
         let m = Columns::of(row, "messages", "message_row_id")?;

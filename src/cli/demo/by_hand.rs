@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use super::{Awaited, SEED};
+use crate::archive::asker::Asker;
 use crate::archive::fetch;
 use crate::catalogue::Catalogue;
 use crate::catalogue::resources::Take;
 use crate::clock::Clock;
+use crate::domain::app::AppKind;
 use crate::domain::id::AppId;
 use crate::domain::reason::ReasonCode;
 use crate::domain::source::Target;
@@ -17,12 +19,12 @@ use crate::sandbox::samples::{Media, Origin};
 /// Asks for each sample as the API does: its row is made, and the worker is told.
 pub(super) async fn order(
     catalogue: &Catalogue,
-    app_id: &AppId,
+    app_id: AppId,
     wake: &Arc<dyn Fn() + Send + Sync>,
 ) -> anyhow::Result<Vec<Awaited>> {
-    let mut awaited = Vec::new();
+    let (asker, mut awaited) = (Asker::new(app_id, AppKind::Custom), Vec::new());
     for (sample, target, expected) in samples()? {
-        fetch::order(catalogue, &Clock::system(), app_id, &target, Take::Pending).await?;
+        fetch::order(catalogue, &Clock::system(), &asker, &target, Take::Pending).await?;
         wake();
         awaited.push(Awaited { sample, message_id: None, expected });
     }

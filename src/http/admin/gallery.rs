@@ -40,7 +40,7 @@ texts! {
         nothing_yet = "还没有资源。有人给机器人发图片或文件后，会显示在这里。",
             "Nothing here yet. Pictures and files appear as soon as somebody sends one to the bot.";
         nothing_found = "没有符合条件的资源。", "Nothing matches these filters.";
-        queued_before = "已重新排队：", "Queued again:";
+        queued_before = "已重新排队：", "Queued again: ";
         queued_none = "所选资源都无需重新下载：已归档、正在下载或已在排队。",
             "Nothing to queue: what you selected is stored, running or due already.";
         name = "名称", "Name";

@@ -5,10 +5,11 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
 use super::Api;
+use crate::archive::asker::{Asker, NoTenant};
 use crate::archive::fetch;
 use crate::catalogue::listing::resource;
 use crate::catalogue::resources::Take;
-use crate::domain::id::{AppId, MessageId, ResourceKey};
+use crate::domain::id::{MessageId, ResourceKey};
 use crate::domain::resource::ResourceType;
 use crate::domain::source::{Source, Target};
 use crate::http::error::Problem;
@@ -22,6 +23,7 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 struct Body {
     source: Option<String>,
     app_id: Option<String>,
+    tenant: Option<String>,
     message: Option<String>,
     key: Option<String>,
     r#type: Option<String>,
@@ -42,10 +44,11 @@ pub(super) async fn fetch(
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
     let mut body = read(body)?;
-    let app_id = choose_app(&api.apps, body.app_id.take())?;
+    let mut asker = choose_app(&api.apps, body.app_id.take())?;
+    asker.tenant_key = body.tenant.take().map(|tenant| parsed("tenant", Some(tenant))).transpose()?;
     let take = if body.force.take() == Some(true) { Take::Anyway } else { Take::Pending };
     let target = body.target()?;
-    let id = fetch::order(&api.catalogue, &api.clock, &app_id, &target, take).await?;
+    let id = fetch::order(&api.catalogue, &api.clock, &asker, &target, take).await.map_err(without_tenant)?;
     (api.wake)();
     let hidden = || Problem::not_found("the resource is hidden, because its message was recalled");
     let resource = resource::find(&api.catalogue, id).await?.ok_or_else(hidden)?;
@@ -66,15 +69,25 @@ fn read(body: Result<web::Bytes, actix_web::Error>) -> Result<Body, Problem> {
     })
 }
 
+fn without_tenant(error: NoTenant) -> Problem {
+    match error {
+        NoTenant::Custom(_) => bad_value("tenant", error),
+        NoTenant::NoneKnown(_) | NoTenant::Several(..) => {
+            Problem::bad_request("missing_value", format!("tenant: {error}"))
+        }
+        NoTenant::Catalogue(error) => error.into(),
+    }
+}
+
 /// The app that asks: the one that is named, or the only one there is.
-fn choose_app(apps: &[AppId], named: Option<String>) -> Result<AppId, Problem> {
+fn choose_app(apps: &[Asker], named: Option<String>) -> Result<Asker, Problem> {
     let wrong = |detail| Problem::bad_request("bad_value", detail);
     match (named, apps) {
         (Some(named), apps) => {
-            let known = apps.iter().find(|app_id| app_id.as_str() == named);
+            let known = apps.iter().find(|app| app.app_id.as_str() == named);
             known.cloned().ok_or_else(|| wrong("app_id: no such app is served here".to_owned()))
         }
-        (None, [app_id]) => Ok(app_id.clone()),
+        (None, [app]) => Ok(app.clone()),
         (None, _) => Err(wrong("app_id: several apps are served here; say which one asks".to_owned())),
     }
 }

@@ -22,10 +22,10 @@ use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{Resource, ResponseError as _, Route, guard, web};
 
 use super::error::Problem;
+use crate::archive::asker::Asker;
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
-use crate::domain::id::AppId;
 use crate::domain::secret::Secret;
 
 /// What the API works with; handed to the application as `web::Data<Api>`.
@@ -34,7 +34,7 @@ pub struct Api {
     /// Where everything stands.
     pub catalogue: Catalogue,
     /// The apps that can be asked to fetch something.
-    pub apps: Arc<[AppId]>,
+    pub apps: Arc<[Asker]>,
     /// Where the bytes are.
     pub store: Arc<Store>,
     /// The bearer token; without one the API does not exist.

@@ -11,9 +11,11 @@ use actix_web::{App, web};
 use serde_json::{Value, json};
 
 use super::{Api, configure};
+use crate::archive::asker::Asker;
 use crate::blob::store::Store;
 use crate::catalogue::listing::seed::{NOON_MS, Seed, Seeded, noon};
 use crate::clock::Clock;
+use crate::domain::app::AppKind;
 use crate::domain::download::State;
 use crate::domain::secret::Secret;
 
@@ -60,7 +62,7 @@ impl Server {
         let bell = woken.clone();
         let api = Api {
             catalogue: seeded.catalogue.clone(),
-            apps: Arc::from(["cli_1".parse().unwrap()]),
+            apps: Arc::from([Asker::new("cli_1".parse().unwrap(), AppKind::Custom)]),
             store: Arc::new(Store::open(seeded.directory.path(), &seeded.directory.path().join("spool")).unwrap()),
             admin_token: Some(Secret::new(TOKEN)),
             clock: Clock::fixed(noon()),
