@@ -328,7 +328,9 @@ fn the_example_file_names_every_setting_with_its_default() {
     let from_example = with_app(&[]).file(".env", &uncommented.join("\n"));
     let from_nothing = with_app(&[]);
     let shown = |desk: &Desk| {
-        let text = format!("{:?}", desk.serving());
+        // What is shown says where each value stands, which differs.
+        let serving = Serving { shown: Vec::new(), ..desk.serving() };
+        let text = format!("{serving:?}");
         text.replace(&desk.directory.path().display().to_string(), "")
     };
     assert_eq!(shown(&from_example), shown(&from_nothing));

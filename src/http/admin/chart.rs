@@ -121,9 +121,18 @@ mod tests {
 
     #[test]
     fn the_axis_ends_at_a_round_number() {
-        for (value, top) in
-            [(0, 2), (2, 2), (3, 4), (9, 10), (11, 20), (41, 60), (100, 100), (101, 200), (u64::MAX, u64::MAX)]
-        {
+        for (value, top) in [
+            (0, 2),
+            (2, 2),
+            (3, 4),
+            (9, 10),
+            (11, 12),
+            (41, 50),
+            (81, 100),
+            (101, 120),
+            (229_700_000, 240_000_000),
+            (u64::MAX, u64::MAX),
+        ] {
             assert_eq!(round_up(value), top, "{value}");
         }
     }
