@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +22,10 @@ use crate::archive::listing::Lister;
 use crate::archive::names::Namer;
 use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
+use crate::archive::thumbnail::{Thumbnailer, Thumbnails};
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_private_directory};
+use crate::blob::thumbnails::Thumbnails as ThumbnailCache;
 use crate::catalogue::{self, Catalogue, quotes, recalls, resources};
 use crate::clock::Clock;
 use crate::config::DataLayout;
@@ -40,6 +42,7 @@ use crate::http::api::Api;
 use crate::http::health::Vitals;
 use crate::http::webhook::Gate;
 use crate::metrics::Metrics;
+use crate::picture::apart::Workshop;
 use crate::worker::{Lane, Shared, Slots, keep_leases};
 
 /// The lease owner of the one process that serves a data directory.
@@ -87,6 +90,8 @@ pub struct Setup {
     pub on_recall: OnRecall,
     /// Below this many free bytes downloads pause.
     pub min_free_bytes: u64,
+    /// Where this program lies: it is started again for each thumbnail.
+    pub program: PathBuf,
 }
 
 /// Why a serving archive ended.
@@ -114,6 +119,7 @@ pub struct App {
     pub lanes: Vec<Lane>,
     quoters: Vec<Quoter>,
     namers: Vec<Namer>,
+    thumbnailer: Thumbnailer,
     /// Tells lanes and expander that there may be something to do.
     pub wake: Arc<dyn Fn() + Send + Sync>,
     shared: Shared,
@@ -141,16 +147,18 @@ impl App {
         let catalogue = Catalogue::open(&layout.catalogue).await?;
         let store = Store::open(&layout.store, &layout.spool)
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
+        let thumbnails = ThumbnailCache::open(&layout.thumbnails)
+            .with_context(|| format!("cannot open the thumbnails in {}", layout.thumbnails.display()))?;
         take_back(&catalogue, clock.now()).await?;
         recalls::set_policy(catalogue.write()?, setup.on_recall).await?;
-        Self::assemble(setup, clock, catalogue, store, (public, admin), lock)
+        Self::assemble(setup, clock, catalogue, (store, thumbnails), (public, admin), lock)
     }
 
     fn assemble(
         setup: Setup,
         clock: Clock,
         catalogue: Catalogue,
-        store: Store,
+        (store, thumbnails): (Store, ThumbnailCache),
         (public, admin): (TcpListener, Option<TcpListener>),
         lock: File,
     ) -> anyhow::Result<Self> {
@@ -181,6 +189,8 @@ impl App {
             lanes.push(Lane::downloading(shared.clone(), slots, app_id.clone(), downloader.clone()));
             lanes.push(Lane::opening(shared.clone(), app_id, downloader));
         }
+        let kept = (store.clone(), space.clone());
+        let thumbnails = Thumbnails::new(catalogue.clone(), kept, thumbnails, Workshop::new(setup.program));
         let wake = wake(&shared.due, &inbox);
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
         let routes = Routes {
@@ -189,6 +199,7 @@ impl App {
                 catalogue: catalogue.clone(),
                 apps: setup.apps.iter().map(|app| app.keys.app_id.clone()).collect(),
                 store: Arc::new(store.clone()),
+                thumbnails: thumbnails.clone(),
                 admin_token: setup.admin_token,
                 clock: clock.clone(),
                 wake: wake.clone(),
@@ -205,6 +216,7 @@ impl App {
             lanes,
             quoters,
             namers,
+            thumbnailer: Thumbnailer::new(thumbnails),
             wake,
             shared,
             routes,
@@ -254,6 +266,7 @@ impl App {
         for namer in self.namers {
             crew.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));
         }
+        crew.add("thumbnails", self.thumbnailer.run(self.shared.due.subscribe(), shutdown.clone()));
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
         for lane in self.lanes {
             crew.add("lane", lane.run(shutdown.clone()));

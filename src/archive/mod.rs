@@ -17,4 +17,5 @@ mod received;
 pub mod record;
 pub mod replay;
 pub mod retry;
+pub mod thumbnail;
 pub mod ticket;

@@ -8,3 +8,4 @@ mod partial;
 pub mod space;
 pub mod spool;
 pub mod store;
+pub mod thumbnails;

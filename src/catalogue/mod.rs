@@ -20,6 +20,7 @@ pub mod replay;
 pub mod resources;
 pub mod retry;
 pub mod statistics;
+pub mod thumbnails;
 pub mod tickets;
 
 use std::fs::File;

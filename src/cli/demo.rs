@@ -38,6 +38,7 @@ use crate::feishu::client::{ClientSettings, IDLE_TIMEOUT};
 use crate::feishu::crypto::EncryptKey;
 use crate::feishu::limit::Budget;
 use crate::feishu::webhook::AppKeys;
+use crate::picture::apart::this_program;
 use crate::sandbox::event::App as SampleApp;
 use crate::sandbox::kind::{Expected, Kind, sample_events};
 use crate::sandbox::sender::Sender;
@@ -351,6 +352,7 @@ impl Access {
             limits: Limits { max_resource_bytes: MAX_RESOURCE_BYTES, retry_for: SETTLE_WITHIN },
             on_recall: OnRecall::Keep,
             min_free_bytes: MIN_FREE_BYTES,
+            program: this_program()?,
         })
     }
 }

@@ -1,8 +1,10 @@
 //! The HTTP surface: webhook, health, metrics, JSON API.
 
 pub mod api;
+pub mod conditional;
 pub mod error;
 pub mod health;
+pub mod thumbnail;
 pub mod webhook;
 
 use actix_web::web::{self, ServiceConfig};

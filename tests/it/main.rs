@@ -25,6 +25,7 @@ mod regression;
 mod shutdown;
 mod sources;
 mod support;
+mod thumbnails;
 mod tokens;
 mod webhook;
 mod wire;

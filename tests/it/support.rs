@@ -62,6 +62,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     pub budget: Budget,
     pub on_recall: OnRecall,
+    /// A directory with files that the platform hands out; a file's name is its key.
+    pub fixtures: Option<PathBuf>,
     /// Further apps, each at whatever platform and with whatever keys it says.
     pub neighbours: Vec<AppSetup>,
 }
@@ -82,6 +84,7 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(20),
             budget: Budget::OFF,
             on_recall: OnRecall::Keep,
+            fixtures: None,
             neighbours: Vec::new(),
         }
     }
@@ -111,7 +114,9 @@ pub async fn spawn_app() -> TestApp {
 
 pub async fn spawn_app_with(options: Options) -> TestApp {
     let clock = Clock::fixed(Timestamp::from_unix_ms(START_MS).unwrap());
-    let platform = Sandbox::start(SandboxOptions { clock: clock.clone(), ..SandboxOptions::default() }).await.unwrap();
+    let fixtures = options.fixtures.clone();
+    let platform = SandboxOptions { clock: clock.clone(), fixtures, ..SandboxOptions::default() };
+    let platform = Sandbox::start(platform).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     let layout = DataLayout::within(directory.path());
     let app = App::open(setup(&options, layout.clone(), &platform), clock.clone()).await.unwrap();
@@ -153,6 +158,7 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
         on_recall: options.on_recall,
         min_free_bytes: options.min_free_bytes,
+        program: env!("CARGO_BIN_EXE_larkive").into(),
     }
 }
 

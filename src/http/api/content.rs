@@ -6,9 +6,7 @@
 use std::io;
 
 use actix_web::body::SizedStream;
-use actix_web::http::header::{
-    self, ByteRangeSpec, EntityTag, Header as _, HeaderMap, HeaderValue, IfNoneMatch, Range,
-};
+use actix_web::http::header::{self, ByteRangeSpec, EntityTag, Header as _, HeaderMap, HeaderValue, Range};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -20,6 +18,7 @@ use super::{Api, resources};
 use crate::catalogue::listing::resource::Resource;
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
+use crate::http::conditional::is_known;
 use crate::http::error::Problem;
 
 /// Bytes read at once: few system calls, little memory for each download in flight.
@@ -60,7 +59,7 @@ pub(super) async fn serve(
     let resource = resources::find(&api, &id).await?;
     let (digest, size_bytes) = stored(&resource)?;
     let tag = EntityTag::new_strong(digest.to_string());
-    if not_modified(&request, &tag) {
+    if is_known(&request, &tag) {
         return Ok(describe(&mut HttpResponse::NotModified(), &resource, &tag).finish());
     }
     let file = open(&api, &resource, &digest, size_bytes).await?;
@@ -161,14 +160,6 @@ fn nameless(resource: &Resource) -> String {
     ];
     let ending = ENDINGS.iter().find(|(mime, _)| resource.mime.as_deref() == Some(mime));
     ending.map_or_else(|| resource.id.to_string(), |(_, ending)| format!("{}.{ending}", resource.id))
-}
-
-fn not_modified(request: &HttpRequest, tag: &EntityTag) -> bool {
-    match request.headers().contains_key(header::IF_NONE_MATCH).then(|| IfNoneMatch::parse(request)) {
-        Some(Ok(IfNoneMatch::Any)) => true,
-        Some(Ok(IfNoneMatch::Items(tags))) => tags.iter().any(|known| known.weak_eq(tag)),
-        _ => false,
-    }
 }
 
 /// The part that is asked for. A range in another unit, several ranges, and a range of bytes that

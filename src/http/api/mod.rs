@@ -13,6 +13,7 @@ mod resources;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod thumbnail;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{Resource, ResponseError as _, Route, guard, web};
 
 use super::error::Problem;
+use crate::archive::thumbnail::Thumbnails;
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
@@ -37,6 +39,8 @@ pub struct Api {
     pub apps: Arc<[AppId]>,
     /// Where the bytes are.
     pub store: Arc<Store>,
+    /// Small pictures of what it holds.
+    pub thumbnails: Thumbnails,
     /// The bearer token; without one the API does not exist.
     pub admin_token: Option<Secret>,
     /// The time.
@@ -62,6 +66,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(writable("/v1/resources/retry").route(web::post().to(resources::retry_matching)))
         .service(readable("/v1/resources/{id}").route(read().to(resources::show)))
         .service(readable("/v1/resources/{id}/content").route(read().to(content::serve)))
+        .service(readable("/v1/resources/{id}/thumbnail").route(read().to(thumbnail::serve)))
         .service(writable("/v1/resources/{id}/retry").route(web::post().to(resources::retry_one)))
         .service(writable("/v1/fetch").app_data(fetch::body_limit()).route(web::post().to(fetch::fetch)))
         .service(readable("/v1/messages/{message_id}").route(read().to(messages::show)))

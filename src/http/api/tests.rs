@@ -11,11 +11,15 @@ use actix_web::{App, web};
 use serde_json::{Value, json};
 
 use super::{Api, configure};
+use crate::archive::thumbnail::Thumbnails;
+use crate::blob::space::Space;
 use crate::blob::store::Store;
+use crate::blob::thumbnails::Thumbnails as ThumbnailCache;
 use crate::catalogue::listing::seed::{NOON_MS, Seed, Seeded, noon};
 use crate::clock::Clock;
 use crate::domain::download::State;
 use crate::domain::secret::Secret;
+use crate::picture::apart::Workshop;
 
 const TOKEN: &str = "a token of more than sixteen characters";
 
@@ -58,10 +62,18 @@ impl Server {
         let seeded = Seeded::new().await;
         let woken = Arc::new(AtomicUsize::new(0));
         let bell = woken.clone();
+        let (catalogue, place) = (seeded.catalogue.clone(), seeded.directory.path());
+        let store = Store::open(place, &place.join("spool")).unwrap();
         let api = Api {
-            catalogue: seeded.catalogue.clone(),
+            catalogue: catalogue.clone(),
             apps: Arc::from(["cli_1".parse().unwrap()]),
-            store: Arc::new(Store::open(seeded.directory.path(), &seeded.directory.path().join("spool")).unwrap()),
+            store: Arc::new(store.clone()),
+            thumbnails: Thumbnails::new(
+                catalogue,
+                (store, Space::new(&[place], 0)),
+                ThumbnailCache::open(&place.join("thumbnails")).unwrap(),
+                Workshop::new("/nowhere".into()),
+            ),
             admin_token: Some(Secret::new(TOKEN)),
             clock: Clock::fixed(noon()),
             wake: Arc::new(move || {
