@@ -46,3 +46,14 @@ fn rgb_of_cmyk(pixels: &[u8]) -> Vec<u8> {
     let light = |ink: u8, black: u8| (u16::from(255 - ink) * u16::from(255 - black) / 255) as u8;
     inks.iter().flat_map(|&[c, m, y, k]| [c, m, y].map(|ink| light(ink, k))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_ink_is_white_and_black_is_black_whatever_lies_under_it() {
+        let light = rgb_of_cmyk(&[0, 0, 0, 0, 0, 255, 255, 0, 0, 255, 255, 255]);
+        assert_eq!(light, [255, 255, 255, 255, 0, 0, 0, 0, 0]);
+    }
+}

@@ -219,9 +219,18 @@ fn unpacking_to(mebibytes: usize) -> Vec<u8> {
     [b"\x78\xda".as_slice(), &packed.repeat(mebibytes), b"\x03\0\0\0\0\0"].concat()
 }
 
+/// What is answered for the thumbnail of a key, once it is known whether there is one.
 async fn thumbnail(app: &TestApp, key: &str) -> Answer {
     let id = app.resource(key).await.resource.id;
-    Answer::of(app.api(&format!("/api/v1/resources/{id}/thumbnail")).await).await
+    let mut answer = None;
+    until("the thumbnail is made", async || {
+        let asked = Answer::of(app.api(&format!("/api/v1/resources/{id}/thumbnail")).await).await;
+        let is_final = asked.status == StatusCode::OK || asked.code() != "thumbnail_not_ready";
+        answer = Some(asked);
+        is_final
+    })
+    .await;
+    answer.unwrap()
 }
 
 /// What a request for a thumbnail brought.
@@ -332,7 +341,7 @@ async fn a_hidden_picture_has_no_thumbnail_any_more() {
     app.drain().await;
     let id = app.resource(&Media::Png.key(1)).await.resource.id;
     let path = format!("/api/v1/resources/{id}/thumbnail");
-    assert_eq!(app.api(&path).await.status(), StatusCode::OK);
+    assert_eq!(thumbnail(&app, &Media::Png.key(1)).await.status, StatusCode::OK);
     let recall = NoticeEvent { event_id: "ev_1".into(), notice: Notice::Recalled { message_id: "om_1".into() } };
     app.deliver_payload(&recall.payload(app.sender.app(), app.clock.now())).await;
     app.drain().await;

@@ -394,3 +394,12 @@ async fn a_delivery_that_could_not_be_read_is_seen_and_replayed() {
     assert_eq!((&pending["items"][0]["id"], &pending["items"][0]["error"]), (&json!(id.to_string()), &Value::Null));
     assert_eq!(server.post("/api/v1/events/e00000000002a/replay").await.problem().0, 404);
 }
+
+#[tokio::test]
+async fn a_thumbnail_that_cannot_be_made_now_may_be_asked_for_again() {
+    let server = Server::new().await;
+    let content = server.add_file("picture.png", "the program for thumbnails is not where it should be").await;
+    let answer = server.get(&content.replace("/content", "/thumbnail")).await;
+    assert_eq!(answer.problem(), (404, "thumbnail_not_ready".to_owned()));
+    assert_eq!(answer.header(header::RETRY_AFTER), "2");
+}
