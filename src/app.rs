@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +24,10 @@ use crate::archive::listing::Lister;
 use crate::archive::names::Namer;
 use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
+use crate::archive::thumbnail::{Thumbnailer, Thumbnails};
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_private_directory};
+use crate::blob::thumbnails::Thumbnails as ThumbnailCache;
 use crate::catalogue::{self, Catalogue, quotes, recalls, resources, statistics};
 use crate::clock::Clock;
 use crate::config::DataLayout;
@@ -45,6 +47,7 @@ use crate::http::api::Api;
 use crate::http::health::Vitals;
 use crate::http::webhook::Gate;
 use crate::metrics::Metrics;
+use crate::picture::apart::Workshop;
 use crate::worker::{InFlight, Lane, Shared, Slots, keep_leases, keep_spool};
 
 /// The lease owner of the one process that serves a data directory.
@@ -94,6 +97,8 @@ pub struct Setup {
     pub min_free_bytes: u64,
     /// The configuration as the pages show it.
     pub shown_settings: Vec<ShownSetting>,
+    /// Where this program lies: it is started again for each thumbnail.
+    pub program: PathBuf,
 }
 
 /// Why a serving archive ended.
@@ -122,6 +127,7 @@ pub struct App {
     quoters: Vec<Quoter>,
     namers: Vec<Namer>,
     left_over: LeftOver,
+    thumbnailer: Thumbnailer,
     /// Tells lanes and expander that there may be something to do.
     pub wake: Arc<dyn Fn() + Send + Sync>,
     shared: Shared,
@@ -149,17 +155,19 @@ impl App {
         let catalogue = Catalogue::open(&layout.catalogue).await?;
         let store = Store::open(&layout.store, &layout.spool)
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
+        let thumbnails = ThumbnailCache::open(&layout.thumbnails)
+            .with_context(|| format!("cannot open the thumbnails in {}", layout.thumbnails.display()))?;
         let left_over = take_back(&catalogue, clock.now()).await?;
         recalls::set_policy(catalogue.write()?, setup.on_recall).await?;
         warn_of_strangers(&catalogue, &app_ids(&setup.apps)).await?;
-        Self::assemble(setup, clock, (catalogue, left_over), store, (public, admin), lock)
+        Self::assemble(setup, clock, (catalogue, left_over), (store, thumbnails), (public, admin), lock)
     }
 
     fn assemble(
         setup: Setup,
         clock: Clock,
         (catalogue, left_over): (Catalogue, LeftOver),
-        store: Store,
+        (store, thumbnails): (Store, ThumbnailCache),
         (public, admin): (TcpListener, Option<TcpListener>),
         lock: File,
     ) -> anyhow::Result<Self> {
@@ -191,12 +199,15 @@ impl App {
             lanes.push(Lane::downloading(shared.clone(), slots, app_id.clone(), downloader.clone()));
             lanes.push(Lane::opening(shared.clone(), app_id, downloader));
         }
+        let kept = (store.clone(), space.clone());
+        let thumbnails = Thumbnails::new(catalogue.clone(), kept, thumbnails, Workshop::new(setup.program));
         let wake = wake(&shared.due, &inbox);
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
         let api = Api {
             catalogue: catalogue.clone(),
             apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
             store: Arc::new(store.clone()),
+            thumbnails: thumbnails.clone(),
             admin_token: setup.admin_token,
             throttles: Arc::default(),
             proxies: setup.trusted_proxies.clone(),
@@ -219,6 +230,7 @@ impl App {
             quoters,
             namers,
             left_over,
+            thumbnailer: Thumbnailer::new(thumbnails),
             wake,
             shared,
             routes,
@@ -270,6 +282,7 @@ impl App {
         }
         crew.add("left over", self.left_over.run(self.shared.due.clone(), shutdown.clone()));
         crew.add("indexer", Indexer::new(self.catalogue.clone()).run(shutdown.clone()));
+        crew.add("thumbnails", self.thumbnailer.run(self.shared.due.subscribe(), shutdown.clone()));
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
         crew.add("spool", keep_spool(self.store, shutdown.clone()));
         for lane in self.lanes {

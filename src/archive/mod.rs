@@ -21,4 +21,5 @@ mod received;
 pub mod record;
 pub mod replay;
 pub mod retry;
+pub mod thumbnail;
 pub mod ticket;

@@ -10,3 +10,4 @@ pub mod sniff;
 pub mod space;
 pub mod spool;
 pub mod store;
+pub mod thumbnails;

@@ -26,6 +26,7 @@ pub mod retry;
 pub mod search;
 pub mod statistics;
 pub mod tenants;
+pub mod thumbnails;
 pub mod tickets;
 
 use std::fs::File;

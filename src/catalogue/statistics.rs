@@ -48,7 +48,7 @@ pub struct Statistics {
 }
 
 /// The statistics with what they are made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Breakdown {
     /// The whole.
     #[serde(flatten)]
@@ -60,7 +60,7 @@ pub struct Breakdown {
 }
 
 /// A chat that has much in the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LargeChat {
     /// The app that sees it.
     pub app_id: AppId,

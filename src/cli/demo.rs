@@ -38,6 +38,7 @@ use crate::feishu::client::{ClientSettings, IDLE_TIMEOUT};
 use crate::feishu::crypto::EncryptKey;
 use crate::feishu::limit::Budget;
 use crate::feishu::webhook::AppKeys;
+use crate::picture::apart::this_program;
 use crate::sandbox::event::App as SampleApp;
 use crate::sandbox::kind::{Expected, Kind, sample_events};
 use crate::sandbox::sender::Sender;
@@ -352,6 +353,7 @@ impl Access {
             on_recall: OnRecall::Keep,
             min_free_bytes: MIN_FREE_BYTES,
             shown_settings: Vec::new(),
+            program: this_program()?,
         })
     }
 }

@@ -40,6 +40,7 @@ use crate::clock::Clock;
 use crate::config::{Fetching, Imitating, Logging, Problems, Serving, Settings, Sources};
 use crate::domain::error::chain;
 use crate::domain::id::AppId;
+use crate::picture::apart;
 use crate::telemetry;
 
 /// The stack of a thread: reading JSON nested as deep as is allowed needs about a tenth of it.
@@ -119,6 +120,10 @@ enum ConfigCommand {
 /// Runs the program with the words it was started with.
 #[must_use]
 pub fn run() -> ExitCode {
+    // No command for people, and nothing of what commands need: it reads what somebody made to break it.
+    if std::env::args_os().nth(1).is_some_and(|word| word == apart::COMMAND) {
+        return apart::work();
+    }
     let words = match Words::try_parse() {
         Ok(words) => words,
         Err(error) => {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::chat::Downloads;
+use super::day::Day;
 use super::digest::Digest;
 use super::download::State;
 use super::id::{EventRowId, ResourceId};
@@ -61,6 +62,7 @@ texts! {
     ResourceId: { "description": "A resource's id.", "type": "string", "pattern": "^r[0-9a-f]{12}$" };
     EventRowId: { "description": "A delivery's id.", "type": "string", "pattern": "^e[0-9a-f]{12}$" };
     Digest: { "description": "A SHA-256 digest.", "type": "string", "pattern": "^[0-9a-f]{64}$" };
+    Day: { "description": "A day in UTC, as YYYY-MM-DD.", "type": "string", "format": "date" };
     Timestamp: {
         "description": "A point in time, RFC 3339 in UTC with milliseconds.",
         "type": "string",

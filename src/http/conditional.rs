@@ -5,7 +5,6 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, EntityTag, Header as _, IfMatch, IfNoneMatch};
 
 /// Whether the caller says that it has what this tag stands for.
-
 pub(super) fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
     match request.headers().contains_key(header::IF_NONE_MATCH).then(|| IfNoneMatch::parse(request)) {
         Some(Ok(IfNoneMatch::Any)) => true,
@@ -15,7 +14,6 @@ pub(super) fn is_known(request: &HttpRequest, tag: &EntityTag) -> bool {
 }
 
 /// Whether the caller wants these very bytes, if it says which.
-
 pub(super) fn is_wanted(request: &HttpRequest, tag: &EntityTag) -> bool {
     match request.headers().contains_key(header::IF_MATCH).then(|| IfMatch::parse(request)) {
         None | Some(Ok(IfMatch::Any)) => true,

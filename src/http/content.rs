@@ -7,9 +7,7 @@
 use std::io;
 
 use actix_web::body::SizedStream;
-use actix_web::http::header::{
-    self, ByteRangeSpec, EntityTag, Header as _, HeaderMap, HeaderValue, Range,
-};
+use actix_web::http::header::{self, ByteRangeSpec, EntityTag, Header as _, HeaderMap, HeaderValue, Range};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

@@ -97,6 +97,13 @@ impl Problem {
         Self { header, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail) }
     }
 
+    /// There is nothing yet, and may be in a moment.
+    #[must_use]
+    pub fn not_yet(code: &'static str, detail: &'static str) -> Self {
+        let header = Some((header::RETRY_AFTER, "2".to_owned()));
+        Self { header, ..Self::new(StatusCode::NOT_FOUND, code, detail) }
+    }
+
     /// Something on our side failed; the log says what.
     #[must_use]
     pub fn internal() -> Self {

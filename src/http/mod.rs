@@ -7,6 +7,7 @@ mod content;
 pub mod error;
 pub mod health;
 pub mod throttle;
+pub mod thumbnail;
 pub mod webhook;
 
 use actix_web::web::{self, ServiceConfig};

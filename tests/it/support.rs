@@ -164,6 +164,7 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         on_recall: options.on_recall,
         min_free_bytes: options.min_free_bytes,
         shown_settings: options.shown_settings.clone(),
+        program: env!("CARGO_BIN_EXE_larkive").into(),
     }
 }
 

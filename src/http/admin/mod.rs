@@ -45,6 +45,7 @@ use self::attempts::Attempts;
 use self::failure::Failure;
 use self::session::Sessions;
 use super::api::Api;
+use crate::archive::thumbnail::Thumbnails;
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
 use crate::catalogue::listing;
@@ -59,6 +60,7 @@ use crate::domain::setting::ShownSetting;
 pub struct Pages {
     catalogue: Catalogue,
     store: Arc<Store>,
+    thumbnails: Thumbnails,
     /// What an administrator signs in with; without it there are no pages.
     admin_token: Option<Secret>,
     proxies: Arc<TrustedProxies>,
@@ -78,6 +80,7 @@ impl Pages {
         Self {
             catalogue: api.catalogue.clone(),
             store: api.store.clone(),
+            thumbnails: api.thumbnails.clone(),
             admin_token: api.admin_token.clone(),
             proxies: Arc::new(proxies),
             clock: api.clock.clone(),

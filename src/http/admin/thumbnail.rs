@@ -1,17 +1,14 @@
 //! The small picture of a resource in a list.
 
-use actix_web::http::header;
-use actix_web::{Error, HttpRequest, HttpResponse, web};
+use actix_web::http::{StatusCode, header};
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError as _, web};
 
 use super::Pages;
-use super::preview::{Form, Preview, unreadable};
 use super::visit::SignedIn;
-use crate::http::content::{self, Manner};
+use crate::http::thumbnail;
 
-/// The largest picture that is shown small as it is.
-const MAX_BYTES: u64 = 512 * 1024;
 /// A picture of nothing: the sign for the kind, which lies behind it, stays to be seen. That a
-/// picture has no small one is no error, so it should not look like one to a browser.
+/// resource has no small picture is no error, so it should not look like one to a browser.
 const NOTHING: &str = r#"<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>"#;
 
 /// `GET /resources/{id}/thumbnail`
@@ -21,17 +18,9 @@ pub(super) async fn show(
     request: HttpRequest,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
-    let resource = pages.resource(&id).await?;
-    if resource.size_bytes.is_none_or(|size_bytes| size_bytes > MAX_BYTES) {
-        return Ok(nothing());
-    }
-    let preview = Preview::of(&pages.store, &resource).await.map_err(|error| unreadable(&resource, &error))?;
-    match preview {
-        Some(Preview { form: Form::Image, media_type }) => {
-            let manner = Manner::Inline { media_type, policy: "sandbox; default-src 'none'" };
-            Ok(content::serve(&request, &pages.store, &resource, manner).await?)
-        }
-        _ => Ok(nothing()),
+    match thumbnail::serve(&pages.thumbnails, &request, &id).await {
+        Err(problem) if problem.status_code() == StatusCode::NOT_FOUND => Ok(nothing()),
+        other => Ok(other?),
     }
 }
 

@@ -19,6 +19,7 @@ mod routes;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod thumbnail;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use self::endpoint::PREFIX;
 use self::routes::endpoints;
 use super::error::Problem;
 use crate::archive::asker::Asker;
+use crate::archive::thumbnail::Thumbnails;
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
@@ -47,6 +49,8 @@ pub struct Api {
     pub apps: Arc<[Asker]>,
     /// Where the bytes are.
     pub store: Arc<Store>,
+    /// Small pictures of what it holds.
+    pub thumbnails: Thumbnails,
     /// The bearer token; without one the API does not exist.
     pub admin_token: Option<Secret>,
     /// What holds callers back.

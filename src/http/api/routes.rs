@@ -6,13 +6,13 @@ use super::endpoint::{Content, Endpoint, Parameter};
 use super::fetch::{self, Body};
 use super::messages::{self, Items};
 use super::resources::{self, Queued};
-use super::{changes, chats, content, events, reader, statistics};
+use super::{changes, chats, content, events, reader, statistics, thumbnail};
 use crate::catalogue::changes::Changes;
 use crate::catalogue::listing::chat::Chat;
 use crate::catalogue::listing::delivery::{Delivery, DeliveryResult};
 use crate::catalogue::listing::resource::{Detail, Resource};
 use crate::catalogue::listing::{DEFAULT_LIMIT, PAGE_LIMITS, Page};
-use crate::catalogue::statistics::Statistics;
+use crate::catalogue::statistics::Breakdown;
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
 use crate::domain::resource::Role;
@@ -38,7 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints
 }
 
-fn of_resources() -> [Endpoint; 6] {
+fn of_resources() -> [Endpoint; 7] {
     [
         Endpoint::read("/v1/resources", "List resources", |route| route.to(resources::list))
             .about(
@@ -73,6 +73,15 @@ fn of_resources() -> [Endpoint; 6] {
             .refuses(404, "There is no such resource, or (`not_stored`) its bytes are not here.")
             .refuses(412, "`If-Match` names other bytes.")
             .refuses(416, "The range lies behind the end."),
+        Endpoint::read("/v1/resources/{id}/thumbnail", "Show a small picture", |route| route.to(thumbnail::serve))
+            .about("A WebP of at most 320 pixels a side, of an image or of the cover of a video.")
+            .takes([resource_id()])
+            .answers_with(200, "The picture.", Content::Bytes)
+            .refuses(
+                404,
+                "There is no such resource, or (`no_thumbnail`) no picture of it, or (`thumbnail_not_ready`) not yet: \
+                `Retry-After` says when to ask again.",
+            ),
         Endpoint::post("/v1/resources/{id}/retry", "Retry a resource", |route| route.to(resources::retry_one))
             .takes([resource_id()])
             .answers::<Queued>(202, "It is queued, unless it is stored, running or due already.")
@@ -103,7 +112,7 @@ fn of_everything_else() -> [Endpoint; 6] {
             .answers::<Page<Chat>>(200, PAGED)
             .refuses(400, "A parameter, a value or the cursor does not fit."),
         Endpoint::read("/v1/stats", "Statistics", |route| route.to(statistics::show))
-            .answers::<Statistics>(200, "How much there is."),
+            .answers::<Breakdown>(200, "How much there is."),
         Endpoint::read("/v1/changes", "Follow changes", |route| route.to(changes::list))
             .about(
                 "Every change of a resource has a number, higher than those before it. Ask again with \

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 
 use super::{Api, Throttles, configure};
 use crate::archive::asker::Asker;
+use crate::archive::thumbnail::Thumbnails;
+use crate::blob::space::Space;
 use crate::blob::store::Store;
+use crate::blob::thumbnails::Thumbnails as ThumbnailCache;
 use crate::catalogue::listing::seed::{NOON_MS, Seed, Seeded, noon};
 use crate::clock::Clock;
 use crate::domain::app::AppKind;
@@ -20,6 +23,7 @@ use crate::domain::download::State;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
 use crate::http::throttle::Rate;
+use crate::picture::apart::Workshop;
 
 const TOKEN: &str = "a token of more than sixteen characters";
 
@@ -62,10 +66,18 @@ impl Server {
         let seeded = Seeded::new().await;
         let woken = Arc::new(AtomicUsize::new(0));
         let bell = woken.clone();
+        let (catalogue, place) = (seeded.catalogue.clone(), seeded.directory.path());
+        let store = Store::open(place, &place.join("spool")).unwrap();
         let api = Api {
-            catalogue: seeded.catalogue.clone(),
+            catalogue: catalogue.clone(),
             apps: Arc::from([Asker::new("cli_1".parse().unwrap(), AppKind::Custom)]),
-            store: Arc::new(Store::open(seeded.directory.path(), &seeded.directory.path().join("spool")).unwrap()),
+            store: Arc::new(store.clone()),
+            thumbnails: Thumbnails::new(
+                catalogue,
+                (store, Space::new(&[place], 0)),
+                ThumbnailCache::open(&place.join("thumbnails")).unwrap(),
+                Workshop::new("/nowhere".into()),
+            ),
             admin_token: Some(Secret::new(TOKEN)),
             throttles: Arc::default(),
             proxies: TrustedProxies::default(),
@@ -447,4 +459,13 @@ async fn a_delivery_that_could_not_be_read_is_seen_and_replayed() {
     let pending = server.get("/api/v1/events?result=pending").await.json();
     assert_eq!((&pending["items"][0]["id"], &pending["items"][0]["error"]), (&json!(id.to_string()), &Value::Null));
     assert_eq!(server.post("/api/v1/events/e00000000002a/replay").await.problem().0, 404);
+}
+
+#[tokio::test]
+async fn a_thumbnail_that_cannot_be_made_now_may_be_asked_for_again() {
+    let server = Server::new().await;
+    let content = server.add_file("picture.png", "the program for thumbnails is not where it should be").await;
+    let answer = server.get(&content.replace("/content", "/thumbnail")).await;
+    assert_eq!(answer.problem(), (404, "thumbnail_not_ready".to_owned()));
+    assert_eq!(answer.header(header::RETRY_AFTER), "2");
 }
