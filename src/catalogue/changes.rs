@@ -115,8 +115,8 @@ mod tests {
     use super::*;
     use crate::catalogue::listing::seed::{Seed, Seeded};
 
-    /// Columns of a resource's row that its public form does not show.
-    const NOT_SHOWN: [&str; 8] = [
+    /// Columns of a resource's row that its public form does not show, or shows of its message.
+    const NOT_SHOWN: [&str; 10] = [
         "resource_row_id",
         "failures",
         "failures_alike",
@@ -125,6 +125,8 @@ mod tests {
         "lease_owner",
         "lease_until",
         "index_asked",
+        "sender_open_id",
+        "message_type",
     ];
 
     async fn feed(seeded: &Seeded, after: i64) -> Changes {

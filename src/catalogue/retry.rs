@@ -50,7 +50,7 @@ pub async fn find(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Res
 pub async fn find_failed(catalogue: &Catalogue, cause: &Cause) -> Result<Vec<ResourceId>, CatalogueError> {
     let mut sql = Sql::new("SELECT r.resource_row_id");
     push_cause(&mut sql, cause);
-    sql.push(" AND ").push(RETRYABLE);
+    sql.push(RETRYABLE);
     let ids = sql.build_query_scalar::<i64>().fetch(catalogue.read()).map_ok(ResourceId).try_collect().await?;
     Ok(ids)
 }

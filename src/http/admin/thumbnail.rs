@@ -19,7 +19,10 @@ pub(super) async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     match thumbnail::serve(&pages.thumbnails, &request, &id).await {
-        Err(problem) if problem.status_code() == StatusCode::NOT_FOUND => Ok(nothing()),
+        Err(problem) if problem.status_code() == StatusCode::NOT_FOUND => {
+            pages.resource(&id).await?;
+            Ok(nothing())
+        }
         other => Ok(other?),
     }
 }
