@@ -50,7 +50,7 @@ const OWNER: &str = "serve";
 const LOCK_FILE: &str = "serve.lock";
 /// How long requests that are being answered may go on after the first signal, in seconds.
 const ANSWER_WITHIN_SECONDS: u64 = 5;
-/// How long the writers may take to write what they still have.
+/// How long the recorder may take to write what it still has.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a client may take for the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -122,7 +122,7 @@ pub struct App {
     routes: Routes,
     public: TcpListener,
     admin: Option<TcpListener>,
-    writers: Writers,
+    recording: JoinHandle<()>,
     /// Held until the process ends.
     _lock: File,
 }
@@ -159,7 +159,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
         let space = Space::new(&[&setup.layout.directory, &setup.layout.store], setup.min_free_bytes);
-        let (inbox, inbox_writer) = Inbox::start(&catalogue, clock.clone())?;
+        let inbox = Inbox::new(catalogue.clone(), clock.clone())?;
         let (recorder, recording) = Recorder::start(catalogue.clone(), OWNER.to_owned());
         let due = watch::Sender::new(());
         let expander = Expander::new(catalogue.clone(), metrics.clone(), due.clone());
@@ -198,7 +198,6 @@ impl App {
             },
             vitals: Vitals::new(catalogue.clone(), store.clone(), app_ids(&setup.apps), metrics.clone(), clock, space),
         };
-        let writers = Writers { inbox: inbox_writer, recorder: recording };
         Ok(Self {
             catalogue,
             store,
@@ -213,7 +212,7 @@ impl App {
             routes,
             public,
             admin,
-            writers,
+            recording,
             _lock: lock,
         })
     }
@@ -265,12 +264,13 @@ impl App {
         for quoter in self.quoters {
             crew.add("quoter", quoter.run(shutdown.clone()));
         }
-        let mut writers = self.writers;
+        let mut recording = self.recording;
         let ended = tokio::select! {
-            // The writers end by themselves when everyone else does, which is no crash.
+            // The recorder ends by itself when everyone else does, which is no crash.
             biased;
             ended = crew.watch(&shutdown) => ended,
-            () = writers.crashed() => {
+            result = &mut recording => {
+                tracing::error!(error = ?result.err(), "The recorder ended too early");
                 shutdown.cancel();
                 Ended::ByFault
             }
@@ -279,7 +279,7 @@ impl App {
             handle.stop(true).await;
         }
         crew.finish().await;
-        writers.finish().await;
+        finish(recording).await;
         close(self.catalogue).await;
         Ok(ended)
     }
@@ -294,38 +294,19 @@ fn wake(due: &watch::Sender<()>, inbox: &Inbox) -> Arc<dyn Fn() + Send + Sync> {
     })
 }
 
-/// The tasks that write for everyone else. They end when those who send to them are gone.
-struct Writers {
-    inbox: JoinHandle<()>,
-    recorder: JoinHandle<()>,
-}
-
-impl Writers {
-    /// Returns when one of them has ended although it is still needed.
-    async fn crashed(&mut self) {
-        let (task, result) = tokio::select! {
-            result = &mut self.inbox => ("inbox", result),
-            result = &mut self.recorder => ("recorder", result),
-        };
-        tracing::error!(task, error = ?result.err(), "A writer ended too early");
+/// Lets the recorder write what it still has, for a while: a catalogue that fails must not hold up the end.
+/// What was not recorded is tried again after the next start.
+async fn finish(recording: JoinHandle<()>) {
+    if recording.is_finished() {
+        return;
     }
-
-    /// Lets them write what they still have, for a while: a catalogue that fails must not hold up
-    /// the end. What was not recorded is tried again after the next start.
-    async fn finish(self) {
-        for (task, writer) in [("inbox", self.inbox), ("recorder", self.recorder)] {
-            if writer.is_finished() {
-                continue;
-            }
-            let stop = writer.abort_handle();
-            match tokio::time::timeout(WRITE_WITHIN, writer).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(task, %error, "A writer crashed"),
-                Err(_) => {
-                    tracing::error!(task, "A writer could not finish in time");
-                    stop.abort();
-                }
-            }
+    let stop = recording.abort_handle();
+    match tokio::time::timeout(WRITE_WITHIN, recording).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "The recorder crashed"),
+        Err(_) => {
+            tracing::error!("The recorder could not finish in time");
+            stop.abort();
         }
     }
 }

@@ -6,11 +6,13 @@
 //! download's place. A resource's row is its job, so a crash loses nothing: what was running is due
 //! again when its lease is over.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::download::{Downloader, Transfer};
@@ -117,6 +119,35 @@ fn tries_for(transfers: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(transfers.saturating_mul(TRIES_FOR_EACH_TRANSFER)))
 }
 
+/// Rows that are claimed before there is a place for them, while places become free so fast that each
+/// claim would be for a few rows only: a claim is a commit.
+#[derive(Debug)]
+struct Ahead {
+    claims: VecDeque<Claim>,
+    /// How many more are claimed than there are places.
+    surplus: usize,
+    claimed_at: Instant,
+}
+
+/// Claims that follow each other faster than this are for more rows, slower ones for fewer.
+const CLAIM_EVERY: Duration = Duration::from_millis(10);
+/// The most that is claimed ahead: what is newer waits behind it.
+const LARGEST_SURPLUS: usize = 64;
+
+impl Ahead {
+    fn new() -> Self {
+        Self { claims: VecDeque::new(), surplus: 0, claimed_at: Instant::now() }
+    }
+
+    /// How many rows to claim for so many places.
+    fn wanted(&mut self, places: usize) -> usize {
+        let is_fast = self.claimed_at.elapsed() < CLAIM_EVERY;
+        self.claimed_at = Instant::now();
+        self.surplus = if is_fast { (self.surplus * 2 + 1).min(LARGEST_SURPLUS) } else { self.surplus / 2 };
+        places + self.surplus
+    }
+}
+
 /// Works on one queue of one app.
 #[derive(Debug, Clone)]
 pub struct Lane {
@@ -144,10 +175,10 @@ impl Lane {
     /// finish is still claimed when this returns.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut due = self.shared.due.subscribe();
-        let mut tries = JoinSet::new();
+        let (mut ahead, mut tries) = (Ahead::new(), JoinSet::new());
         while !shutdown.is_cancelled() {
             due.borrow_and_update();
-            let pause = match self.start_some(&mut tries, &shutdown).await {
+            let pause = match self.start_some(&mut ahead, &mut tries, &shutdown).await {
                 Ok(0) => POLL,
                 Ok(_) => continue,
                 Err(error) => {
@@ -172,10 +203,10 @@ impl Lane {
     /// # Errors
     /// If the catalogue fails.
     pub async fn drain(&self) -> Result<usize, CatalogueError> {
-        let mut count = 0;
+        let (mut ahead, mut count) = (Ahead::new(), 0);
         loop {
             let mut tries = JoinSet::new();
-            match self.start_some(&mut tries, &CancellationToken::new()).await? {
+            match self.start_some(&mut ahead, &mut tries, &CancellationToken::new()).await? {
                 0 => return Ok(count),
                 started => count += started,
             }
@@ -184,7 +215,12 @@ impl Lane {
     }
 
     /// Claims as much as there are free slots for and starts it; returns how much that was.
-    async fn start_some(&self, tries: &mut JoinSet<()>, shutdown: &CancellationToken) -> Result<usize, CatalogueError> {
+    async fn start_some(
+        &self,
+        ahead: &mut Ahead,
+        tries: &mut JoinSet<()>,
+        shutdown: &CancellationToken,
+    ) -> Result<usize, CatalogueError> {
         while tries.try_join_next().is_some() {}
         let Some(Some(slots)) = shutdown.run_until_cancelled(self.slots.take_free()).await else { return Ok(0) };
         if self.disk_is_full() {
@@ -194,9 +230,12 @@ impl Lane {
             }
             return Ok(0);
         }
-        let claims = self.claim(slots.len()).await?;
-        let count = claims.len();
-        for (claim, slot) in claims.into_iter().zip(slots) {
+        if ahead.claims.len() < slots.len() {
+            let wanted = ahead.wanted(slots.len() - ahead.claims.len());
+            ahead.claims.extend(self.claim(wanted).await?);
+        }
+        let count = slots.len().min(ahead.claims.len());
+        for (claim, slot) in ahead.claims.drain(..count).zip(slots) {
             tries.spawn(self.clone().try_and_record(claim, slot));
         }
         Ok(count)

@@ -1,5 +1,6 @@
 //! Archiving: from the delivery to the stored file, next to threads that only write, hash and sync.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -41,7 +42,8 @@ fn run(extent: Extent, samples: &mut Samples, batch: &Batch) -> anyhow::Result<(
     let mut kept = Vec::new();
     for round in 1..=extent.rounds() {
         eprintln!("archive of {} files, round {round}", batch.name);
-        kept.push(measure_writers(batch, samples)?);
+        kept.push(measure_threads(batch, "16 writing threads", disk::time_to_keep, samples)?);
+        kept.push(measure_threads(batch, "16 publishing threads", disk::time_to_publish, samples)?);
         kept.push(measure_larkive(&platform, round, batch, samples)?);
         // Many files stay until all rounds are over: for some minutes ext4 passes over the places of
         // files that were just deleted, which slows down whoever creates files next.
@@ -52,10 +54,13 @@ fn run(extent: Extent, samples: &mut Samples, batch: &Batch) -> anyhow::Result<(
     Ok(())
 }
 
-fn measure_writers(batch: &Batch, samples: &mut Samples) -> anyhow::Result<TempDir> {
+/// What threads of this process do, without a platform and a catalogue.
+type Threads = fn(&Path, usize, u64) -> anyhow::Result<Duration>;
+
+fn measure_threads(batch: &Batch, who: &str, threads: Threads, samples: &mut Samples) -> anyhow::Result<TempDir> {
     let directory = process::directory()?;
-    let took = disk::time_to_keep(directory.path(), batch.files, batch.size_bytes)?;
-    batch.add(samples, "16 writing threads", took);
+    let took = threads(directory.path(), batch.files, batch.size_bytes)?;
+    batch.add(samples, who, took);
     Ok(directory)
 }
 

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use larkive::blob::store::Store;
 use larkive::sandbox::noise::Noise;
 use sha2::{Digest as _, Sha256};
 
@@ -34,40 +35,68 @@ pub(crate) fn synced_pages_per_second(directory: &Path, within: Duration) -> any
 
 /// How long 16 threads take that write, hash and sync so many files of this size, all different.
 pub(crate) fn time_to_keep(directory: &Path, files: usize, size_bytes: u64) -> anyhow::Result<Duration> {
+    time_to_make(files, size_bytes, |number, chunk| keep(&directory.join(number.to_string()), chunk, size_bytes))
+}
+
+/// The same for threads that put their files into a store: staged, hashed, and published under their digest. This
+/// is what an archive can reach that has nothing to receive and nothing to record.
+pub(crate) fn time_to_publish(directory: &Path, files: usize, size_bytes: u64) -> anyhow::Result<Duration> {
+    let store = Store::open(&directory.join("blobs"), &directory.join("spool"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    time_to_make(files, size_bytes, |number, chunk| {
+        let mut staging = store.stage(&number.to_string(), size_bytes)?;
+        each_piece(chunk, size_bytes, |piece| Ok(staging.write(piece)?))?;
+        runtime.block_on(store.publish(staging.finish()))?;
+        Ok(())
+    })
+}
+
+/// How long 16 threads take to make so many files of this size. `make` gets a file's number, and bytes that are
+/// to fill it and are no other file's.
+fn time_to_make(
+    files: usize,
+    size_bytes: u64,
+    make: impl Fn(usize, &[u8]) -> anyhow::Result<()> + Sync,
+) -> anyhow::Result<Duration> {
     let next = AtomicUsize::new(0);
+    let make_some = || -> anyhow::Result<()> {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        Noise { seed: size_bytes, size_bytes: CHUNK_BYTES as u64 }.fill(0, &mut chunk);
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= files {
+                return Ok(());
+            }
+            chunk.splice(..8, (number as u64).to_le_bytes());
+            make(number, &chunk)?;
+        }
+    };
     let begun = Instant::now();
     thread::scope(|scope| {
-        let writers: Vec<_> =
-            (0..WRITERS).map(|_| scope.spawn(|| keep_some(directory, &next, files, size_bytes))).collect();
+        let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(make_some)).collect();
         writers.into_iter().try_for_each(|writer| writer.join().map_err(|_| anyhow!("a writer panicked"))?)
     })?;
     Ok(begun.elapsed())
 }
 
-fn keep_some(directory: &Path, next: &AtomicUsize, files: usize, size_bytes: u64) -> anyhow::Result<()> {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    Noise { seed: 1, size_bytes: CHUNK_BYTES as u64 }.fill(0, &mut chunk);
-    loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= files {
-            return Ok(());
-        }
-        // The number makes the bytes of this file others than those of the rest.
-        chunk.splice(..8, (number as u64).to_le_bytes());
-        keep(&directory.join(number.to_string()), &chunk, size_bytes)?;
+/// Hands over `size_bytes`, in pieces as long as the chunk.
+fn each_piece(chunk: &[u8], size_bytes: u64, mut take: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut left_bytes = size_bytes;
+    while left_bytes > 0 {
+        let piece = chunk.get(..usize::try_from(left_bytes)?.min(chunk.len())).unwrap_or(chunk);
+        take(piece)?;
+        left_bytes -= piece.len() as u64;
     }
+    Ok(())
 }
 
 fn keep(path: &Path, chunk: &[u8], size_bytes: u64) -> anyhow::Result<()> {
     let mut file = File::create(path)?;
     let mut hasher = Sha256::new();
-    let mut left_bytes = size_bytes;
-    while left_bytes > 0 {
-        let piece = chunk.get(..usize::try_from(left_bytes)?.min(chunk.len())).unwrap_or(chunk);
+    each_piece(chunk, size_bytes, |piece| {
         hasher.update(piece);
-        file.write_all(piece)?;
-        left_bytes -= piece.len() as u64;
-    }
+        Ok(file.write_all(piece)?)
+    })?;
     file.sync_all()?;
     std::hint::black_box(hasher.finalize());
     Ok(())

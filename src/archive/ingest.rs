@@ -1,14 +1,14 @@
 //! Ingest: a verified event becomes a durable row before it is answered.
 //!
-//! One writer takes whatever waits and writes it in one commit, so that deliveries that arrive
-//! together share the cost of the disk, and one that arrives alone waits for nobody.
+//! Whoever comes first writes, together with what has come meanwhile, until nothing waits: deliveries that
+//! arrive together share the cost of the disk, and one that arrives alone waits for nobody.
 
-use std::sync::Arc;
+use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, oneshot};
 
 use crate::catalogue::events::{self, NewEvent};
 use crate::catalogue::{Catalogue, CatalogueError};
@@ -18,19 +18,28 @@ use crate::feishu::webhook::VerifiedEvent;
 
 /// Deliveries in one commit: enough to share the cost of the disk, few enough to stay under a millisecond.
 const BATCH: usize = 256;
-/// Deliveries that may wait for the writer before further ones wait outside.
-const QUEUE: usize = 4096;
+/// From so many on, those that nobody waits for any more are left to the platform, which delivers them again:
+/// a disk that hangs must not fill the memory.
+const CROWD: usize = 1024;
 /// How long a delivery may take to become durable. The platform gives up after 3 s.
 pub const DURABLE_WITHIN: Duration = Duration::from_millis(2500);
 
 /// The inbox of a running archive. Cloned freely.
 #[derive(Debug, Clone)]
 pub struct Inbox {
-    queue: mpsc::Sender<Delivery>,
+    queue: Arc<Mutex<Queue>>,
+    catalogue: Catalogue,
     clock: Clock,
     waiting: Arc<AtomicUsize>,
     submitted: Arc<AtomicUsize>,
     arrived: Arc<Notify>,
+}
+
+/// Deliveries that are to be written. The webhook's limit on bodies bounds how many there are.
+#[derive(Debug, Default)]
+struct Queue {
+    deliveries: Vec<Delivery>,
+    has_writer: bool,
 }
 
 #[derive(Debug)]
@@ -45,17 +54,14 @@ struct Delivery {
 pub struct NotDurable;
 
 impl Inbox {
-    /// Starts the writer. It ends, with everything written, when the last inbox is dropped.
+    /// An inbox.
     ///
     /// # Errors
     /// If the catalogue is open for reading only.
-    pub fn start(catalogue: &Catalogue, clock: Clock) -> Result<(Self, JoinHandle<()>), CatalogueError> {
+    pub fn new(catalogue: Catalogue, clock: Clock) -> Result<Self, CatalogueError> {
         catalogue.write()?;
-        let (queue, deliveries) = mpsc::channel(QUEUE);
-        let inbox = Self { queue, clock, waiting: Arc::default(), submitted: Arc::default(), arrived: Arc::default() };
-        let writer =
-            Writer { catalogue: catalogue.clone(), waiting: inbox.waiting.clone(), arrived: inbox.arrived.clone() };
-        Ok((inbox, tokio::spawn(writer.run(deliveries))))
+        let (waiting, submitted) = (Arc::default(), Arc::default());
+        Ok(Self { queue: Arc::default(), catalogue, clock, waiting, submitted, arrived: Arc::default() })
     }
 
     /// Writes an event down. When this returns without an error the event survives a power cut.
@@ -73,13 +79,13 @@ impl Inbox {
             payload: event.payload().to_owned(),
         };
         let (written, answer) = oneshot::channel();
-        let submitted = async {
-            self.queue.send(Delivery { event, written }).await.map_err(|_| NotDurable)?;
-            answer.await.map_err(|_| NotDurable)?
-        };
         let _waiting = Waiting::begin(&self.waiting);
         self.submitted.fetch_add(1, Ordering::Relaxed);
-        tokio::time::timeout(DURABLE_WITHIN, submitted).await.map_err(|_| NotDurable)?
+        if let Some(writer) = self.queue(Delivery { event, written }) {
+            tokio::spawn(writer.run());
+        }
+        let answer = tokio::time::timeout(DURABLE_WITHIN, answer).await;
+        answer.map_err(|_| NotDurable)?.map_err(|_| NotDurable)?
     }
 
     /// How many deliveries wait for their answer at this moment.
@@ -99,6 +105,22 @@ impl Inbox {
     pub fn arrived(&self) -> Arc<Notify> {
         self.arrived.clone()
     }
+
+    /// Adds a delivery to what is to be written. Whoever finds nobody writing has to.
+    fn queue(&self, delivery: Delivery) -> Option<Writer> {
+        let mut queue = lock(&self.queue);
+        if queue.deliveries.len() >= CROWD {
+            queue.deliveries.retain(|delivery| !delivery.written.is_closed());
+        }
+        queue.deliveries.push(delivery);
+        let is_first = !mem::replace(&mut queue.has_writer, true);
+        is_first.then(|| Writer { inbox: self.clone() })
+    }
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    // Nothing panics under this lock; if it did, the queue would still hold whole deliveries.
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts one delivery as waiting, also when the request behind it is dropped.
@@ -117,33 +139,47 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// The one who writes, for as long as anything waits. It runs where the first delivery was received: a
+/// delivery that comes alone crosses to another thread, and back, only for the write itself.
 struct Writer {
-    catalogue: Catalogue,
-    waiting: Arc<AtomicUsize>,
-    arrived: Arc<Notify>,
+    inbox: Inbox,
 }
 
 impl Writer {
-    async fn run(self, mut deliveries: mpsc::Receiver<Delivery>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while deliveries.recv_many(&mut batch, BATCH).await > 0 {
+    async fn run(self) {
+        while let Some(batch) = self.take() {
             let (events, answers): (Vec<_>, Vec<_>) =
-                batch.drain(..).map(|delivery| (delivery.event, delivery.written)).unzip();
+                batch.into_iter().map(|delivery| (delivery.event, delivery.written)).unzip();
             let result = self.write(&events).await;
             for answer in answers {
                 // Whoever stopped waiting has been told that it is not durable; that it is now does no harm.
                 let _ = answer.send(result);
             }
-            self.arrived.notify_one();
+            self.inbox.arrived.notify_one();
         }
     }
 
+    /// What is to be written next; none if nothing waits, and then the next delivery brings a new writer.
+    fn take(&self) -> Option<Vec<Delivery>> {
+        let mut queue = lock(&self.inbox.queue);
+        let count = queue.deliveries.len().min(BATCH);
+        queue.has_writer = count > 0;
+        (count > 0).then(|| queue.deliveries.drain(..count).collect())
+    }
+
     async fn write(&self, batch: &[NewEvent]) -> Result<(), NotDurable> {
-        let append = async { events::append(self.catalogue.write()?, batch).await };
+        let append = async { events::append(self.inbox.catalogue.write()?, batch).await };
         append.await.map_err(|error| {
-            let waiting = self.waiting.load(Ordering::Relaxed);
+            let waiting = self.inbox.waiting();
             tracing::error!(error = %chain(&error), waiting, "Cannot write deliveries down; the platform will deliver them again");
             NotDurable
         })
+    }
+}
+
+impl Drop for Writer {
+    /// The thread that it runs on may end before it does: then the next delivery brings another.
+    fn drop(&mut self) {
+        lock(&self.inbox.queue).has_writer = false;
     }
 }

@@ -14,6 +14,9 @@ use crate::domain::reason::ReasonCode;
 
 /// Endings in one transaction.
 const BATCH: usize = 256;
+/// A commit costs as much as a dozen rows: an ending waits for that much company, but not for long.
+const COMPANY: usize = 16;
+const WAITS_FOR_COMPANY: Duration = Duration::from_millis(4);
 /// Endings that may wait; there are never more than downloads in flight.
 const QUEUE: usize = 1024;
 /// The pause after the catalogue failed; the endings wait, because the bytes are already there.
@@ -48,6 +51,9 @@ impl Recorder {
 async fn run(catalogue: Catalogue, owner: String, mut endings: mpsc::Receiver<(Finished, oneshot::Sender<()>)>) {
     let mut batch = Vec::with_capacity(BATCH);
     while endings.recv_many(&mut batch, BATCH).await > 0 {
+        let company = async { while batch.len() < COMPANY && endings.recv_many(&mut batch, BATCH).await > 0 {} };
+        // Whether it came or not, what is there is written.
+        let _ = tokio::time::timeout(WAITS_FOR_COMPANY, company).await;
         let (mut finished, written): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
         while let Err(error) = write_somehow(&catalogue, &owner, &mut finished).await {
             tracing::error!(error = %chain(&error), endings = finished.len(), "Cannot record how downloads ended");

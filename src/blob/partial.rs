@@ -6,10 +6,12 @@
 //! the bytes shows when they are hashed again: wrong bytes are never gone on with. No other record
 //! could disagree.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -27,14 +29,43 @@ const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
 
+/// The files of which a part lies in a spool, so that for all others nobody has to look. What another process
+/// keeps is seen by whoever opens the store next.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept(Arc<Mutex<HashSet<Digest>>>);
+
+impl Kept {
+    /// Looks through a spool.
+    pub(super) fn find(spool: &Path) -> io::Result<Self> {
+        let kept = Self::default();
+        for entry in fs::read_dir(spool)? {
+            let mark = Mark::read(&entry?.file_name().to_string_lossy());
+            kept.lock().extend(mark.map(|(file, _)| file));
+        }
+        Ok(kept)
+    }
+
+    /// Whether there may be a part of the file that is known by `identity`.
+    pub(super) fn may_have(&self, identity: &str) -> bool {
+        let kept = self.lock();
+        !kept.is_empty() && kept.contains(&digest_of(identity))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        // Nothing panics under this lock; if it did, the set would at worst send somebody to look.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What is to be kept of a file that is being received.
 #[derive(Debug)]
 pub(super) struct Partial {
-    stem: String,
+    file: Digest,
     total_bytes: u64,
     next_mark_at: u64,
     /// Tells apart what was begun twice.
     nonce: u64,
+    kept: Kept,
 }
 
 /// What the name of a partial file says.
@@ -48,26 +79,34 @@ struct Mark {
 
 impl Partial {
     /// For a file that is known by `identity` and has `total_bytes`.
-    pub(super) fn new(identity: &str, total_bytes: u64) -> Self {
-        Self { stem: stem(identity), total_bytes, next_mark_at: MARK_EVERY_BYTES, nonce: fastrand::u64(..) }
+    pub(super) fn new(identity: &str, total_bytes: u64, kept: &Kept) -> Self {
+        let (file, nonce) = (digest_of(identity), fastrand::u64(..));
+        Self { file, total_bytes, next_mark_at: MARK_EVERY_BYTES, nonce, kept: kept.clone() }
+    }
+
+    /// Nobody will go on with it: it is whole, or not wanted.
+    pub(super) fn end(&self) {
+        self.kept.lock().remove(&self.file);
     }
 
     fn name(&self, received_bytes: u64, digest: Digest) -> String {
-        let Self { stem, total_bytes, nonce, .. } = self;
-        format!("{stem}-{total_bytes}-{received_bytes}-{digest}-{nonce:016x}")
+        let Self { file, total_bytes, nonce, .. } = self;
+        format!("{PREFIX}-{file}-{total_bytes}-{received_bytes}-{digest}-{nonce:016x}")
     }
 }
 
 impl Mark {
-    fn read(name: &str, stem: &str) -> Option<Self> {
-        let mut words = name.strip_prefix(stem)?.strip_prefix('-')?.split('-');
+    /// Reads a name: which file it is of, and what is said of it.
+    fn read(name: &str) -> Option<(Digest, Self)> {
+        let mut words = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-');
+        let file = words.next()?.parse().ok()?;
         let mark = Self {
             total_bytes: words.next()?.parse().ok()?,
             received_bytes: words.next()?.parse().ok()?,
             digest: words.next()?.parse().ok()?,
             nonce: u64::from_str_radix(words.next()?, 16).ok()?,
         };
-        (words.next().is_none() && mark.received_bytes < mark.total_bytes).then_some(mark)
+        (words.next().is_none() && mark.received_bytes < mark.total_bytes).then_some((file, mark))
     }
 }
 
@@ -81,6 +120,7 @@ impl Staging {
     /// Removes the file, although it could be gone on with.
     pub fn discard(mut self) {
         self.path.kept = false;
+        self.partial.iter().for_each(Partial::end);
     }
 
     /// Says in the file's name what is in it, if enough has come since that was said last.
@@ -91,6 +131,7 @@ impl Staging {
         }
         let digest: [u8; 32] = self.hasher.clone().finalize().into();
         let marked = self.path.path.with_file_name(partial.name(self.size_bytes, digest.into()));
+        partial.kept.lock().insert(partial.file);
         fs::rename(&self.path.path, &marked)?;
         (self.path.path, self.path.kept) = (marked, true);
         partial.next_mark_at = self.size_bytes + MARK_EVERY_BYTES;
@@ -99,9 +140,9 @@ impl Staging {
 }
 
 /// Opens what is kept of a file, with its bytes hashed and compared. What is not as its name says is removed.
-pub(super) fn resume(spool: &Path, identity: &str, limit_bytes: u64) -> io::Result<Option<Staging>> {
-    let stem = stem(identity);
-    for (path, mark) in kept(spool, &stem)? {
+pub(super) fn resume(spool: &Path, of: &Kept, identity: &str, limit_bytes: u64) -> io::Result<Option<Staging>> {
+    let file_id = digest_of(identity);
+    for (path, mark) in parts(spool, file_id)? {
         // It may be gone since the directory was read.
         let Ok(file) = File::options().read(true).write(true).open(&path) else { continue };
         // Somebody works on it, or somebody has just removed it.
@@ -111,7 +152,8 @@ pub(super) fn resume(spool: &Path, identity: &str, limit_bytes: u64) -> io::Resu
         match take_up(file, &mark)? {
             Some((file, hasher, head)) => {
                 let next_mark_at = mark.received_bytes + MARK_EVERY_BYTES;
-                let partial = Partial { stem, total_bytes: mark.total_bytes, next_mark_at, nonce: mark.nonce };
+                let (total_bytes, nonce, kept) = (mark.total_bytes, mark.nonce, of.clone());
+                let partial = Partial { file: file_id, total_bytes, next_mark_at, nonce, kept };
                 let path = SpoolPath { path, kept: true };
                 let size_bytes = mark.received_bytes;
                 return Ok(Some(Staging { file, path, hasher, head, size_bytes, limit_bytes, partial: Some(partial) }));
@@ -122,6 +164,7 @@ pub(super) fn resume(spool: &Path, identity: &str, limit_bytes: u64) -> io::Resu
             }
         }
     }
+    of.lock().remove(&file_id);
     Ok(None)
 }
 
@@ -133,22 +176,23 @@ pub(super) fn is_worth_keeping(entry: &fs::DirEntry) -> bool {
 
 /// Removes what is kept of a file, but for what somebody works on.
 pub(super) fn forget(spool: &Path, identity: &str) -> io::Result<()> {
-    for (path, _) in kept(spool, &stem(identity))? {
+    for (path, _) in parts(spool, digest_of(identity))? {
         remove_abandoned(&path);
     }
     Ok(())
 }
 
 /// The partial files of one file; usually none or one.
-fn kept(spool: &Path, stem: &str) -> io::Result<Vec<(PathBuf, Mark)>> {
-    let mut kept = Vec::new();
+fn parts(spool: &Path, wanted: Digest) -> io::Result<Vec<(PathBuf, Mark)>> {
+    let mut parts = Vec::new();
     for entry in fs::read_dir(spool)? {
         let entry = entry?;
-        if let Some(mark) = Mark::read(&entry.file_name().to_string_lossy(), stem) {
-            kept.push((entry.path(), mark));
+        match Mark::read(&entry.file_name().to_string_lossy()) {
+            Some((file, mark)) if file == wanted => parts.push((entry.path(), mark)),
+            _ => {}
         }
     }
-    Ok(kept)
+    Ok(parts)
 }
 
 /// Hashes the bytes that a mark speaks of; what came after it is cut off. None if they are others.
@@ -176,10 +220,10 @@ fn take_up(mut file: File, mark: &Mark) -> io::Result<Option<(File, Sha256, Vec<
     Ok(Some((file, hasher, head)))
 }
 
-/// What the names of a file's parts begin with: an identity may be long and hold anything.
-fn stem(identity: &str) -> String {
+/// What stands for a file in the names of its parts: an identity may be long and hold anything.
+fn digest_of(identity: &str) -> Digest {
     let hash: [u8; 32] = Sha256::digest(identity).into();
-    format!("{PREFIX}-{}", Digest::from(hash))
+    hash.into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The spool: bytes on their way in, hashed as they arrive, not yet visible to anyone.
 //!
-//! It lies on the store's file system, so that publishing is a link and never a copy. Whoever writes
+//! It lies on the store's file system, so that publishing is a move and never a copy. Whoever writes
 //! a spool file holds a lock on it, which the system takes back when the process dies: what nobody
 //! locks is nobody's and goes, whichever process left it.
 
@@ -102,6 +102,7 @@ impl Staging {
     #[must_use]
     pub fn finish(mut self) -> Staged {
         self.path.kept = false;
+        self.partial.iter().for_each(Partial::end);
         let digest: [u8; 32] = self.hasher.finalize().into();
         Staged {
             file: self.file,

@@ -1,23 +1,25 @@
 //! The store: complete blobs under their digests, on a local file system.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::key::relative_path;
-use super::partial::{self, Partial};
+use super::partial::{self, Kept, Partial};
 use super::spool::{self, Staged, Staging};
 use crate::domain::digest::Digest;
 
 /// How much of a file is read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// The name that a link is tried out under when a store is opened.
-const LINK_PROBE: &str = ".link-probe";
+/// The name that moving a file is tried out under when a store is opened.
+const PROBE: &str = ".probe";
 
 /// A local store. Cloned freely.
 #[derive(Debug, Clone)]
@@ -31,7 +33,9 @@ struct Places {
     spool: PathBuf,
     /// Directories (relative to the root) whose own entry in their parent is known to be durable.
     /// At most 65,793 of them, because the layout has no more.
-    durable: Mutex<BTreeSet<PathBuf>>,
+    durable: Mutex<HashSet<PathBuf>>,
+    /// The files of which a part is kept in the spool.
+    kept: Kept,
 }
 
 impl Store {
@@ -43,9 +47,10 @@ impl Store {
     pub fn open(root: &Path, spool: &Path) -> io::Result<Self> {
         make_directory(root)?;
         make_directory(spool)?;
-        try_link(root, spool)?;
+        try_placing(root, spool)?;
         sweep(spool)?;
-        let places = Places { root: root.to_owned(), spool: spool.to_owned(), durable: Mutex::default() };
+        let kept = Kept::find(spool)?;
+        let places = Places { root: root.to_owned(), spool: spool.to_owned(), durable: Mutex::default(), kept };
         Ok(Self { places: Arc::new(places) })
     }
 
@@ -80,7 +85,7 @@ impl Store {
         limit_bytes: u64,
     ) -> io::Result<Staging> {
         let staging = self.stage(prefix, limit_bytes)?;
-        Ok(Staging { partial: Some(Partial::new(identity, total_bytes)), ..staging })
+        Ok(Staging { partial: Some(Partial::new(identity, total_bytes, &self.places.kept)), ..staging })
     }
 
     /// Goes on with what is kept of a file, if anything is and its bytes are what they were.
@@ -88,8 +93,12 @@ impl Store {
     /// # Errors
     /// If the spool cannot be read.
     pub async fn resume(&self, identity: &str, limit_bytes: u64) -> io::Result<Option<Staging>> {
-        let (spool, identity) = (self.places.spool.clone(), identity.to_owned());
-        let resuming = tokio::task::spawn_blocking(move || partial::resume(&spool, &identity, limit_bytes));
+        if !self.places.kept.may_have(identity) {
+            return Ok(None);
+        }
+        let (places, identity) = (self.places.clone(), identity.to_owned());
+        let resuming = move || partial::resume(&places.spool, &places.kept, &identity, limit_bytes);
+        let resuming = tokio::task::spawn_blocking(resuming);
         resuming.await.map_err(io::Error::other)?
     }
 
@@ -98,6 +107,9 @@ impl Store {
     /// # Errors
     /// If the spool cannot be read.
     pub fn forget(&self, identity: &str) -> io::Result<()> {
+        if !self.places.kept.may_have(identity) {
+            return Ok(());
+        }
         partial::forget(&self.places.spool, identity)
     }
 
@@ -108,7 +120,7 @@ impl Store {
     /// If the file system fails; then nothing is promised, and doing it again is safe.
     pub async fn publish(&self, staged: Staged) -> io::Result<Digest> {
         let places = self.places.clone();
-        tokio::task::spawn_blocking(move || places.publish(&staged)).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || places.publish(staged)).await.map_err(io::Error::other)?
     }
 
     /// Opens a blob for reading.
@@ -135,21 +147,33 @@ impl Store {
 }
 
 impl Places {
-    /// Syncs the staged file, links it into place, and syncs what the link changed.
+    /// Syncs the staged file, moves it into place, and syncs what that changed.
     ///
     /// Publishers do this side by side: a file system commits what is asked of it at the same time
     /// together, while one thread that syncs for all of them asks for one thing after the other.
-    fn publish(&self, staged: &Staged) -> io::Result<Digest> {
+    fn publish(&self, mut staged: Staged) -> io::Result<Digest> {
         staged.file.sync_data()?;
         let relative = relative_path(&staged.digest);
         let target = self.root.join(&relative);
-        fs::create_dir_all(target.parent().unwrap_or(&self.root))?;
-        match fs::hard_link(&staged.path.path, &target) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => replace_if_damaged(staged, &target)?,
-            other => other?,
+        match self.place(&staged.path.path, &target) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => replace_if_damaged(&staged, &target)?,
+            Err(error) => return Err(error),
+            Ok(Placed::Moved) => staged.path.kept = true,
+            Ok(Placed::Linked) => {}
         }
         self.sync_above(&relative)?;
         Ok(staged.digest)
+    }
+
+    /// Puts a file in its place; mostly the directory is there already.
+    fn place(&self, file: &Path, target: &Path) -> io::Result<Placed> {
+        match move_or_link(file, target) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(target.parent().unwrap_or(&self.root))?;
+                move_or_link(file, target)
+            }
+            other => other,
+        }
     }
 
     /// Syncs the directory of a blob, and above it each directory whose child is not known to be
@@ -167,7 +191,7 @@ impl Places {
         Ok(())
     }
 
-    fn durable(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+    fn durable(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
         // Nothing panics under this lock; if it did, the set would still hold only what is true.
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,22 +257,43 @@ pub fn make_private_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Publishing is a link from the spool into the store: whether that works is better known before
-/// the first download than after it.
-fn try_link(root: &Path, spool: &Path) -> io::Result<()> {
-    let probe = Staging::begin(spool, "probe", 0)?.finish();
-    let target = root.join(LINK_PROBE);
-    // Somebody who opens the store at this moment may make, find and remove the link as well.
+/// How a file came to its place.
+enum Placed {
+    /// It is no longer where it was.
+    Moved,
+    /// It is in both places.
+    Linked,
+}
+
+/// Puts a file in another place without overwriting what is there. Where the file system cannot move a file
+/// like that, it is linked.
+fn move_or_link(file: &Path, target: &Path) -> io::Result<Placed> {
+    match renameat_with(CWD, file, CWD, target, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(Placed::Moved),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::hard_link(file, target).map(|()| Placed::Linked),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Publishing moves a file from the spool into the store: whether that works is better known before the
+/// first download than after it.
+fn try_placing(root: &Path, spool: &Path) -> io::Result<()> {
+    let mut probe = Staging::begin(spool, "probe", 0)?.finish();
+    let target = root.join(PROBE);
+    // Somebody who opens the store at this moment may make, find and remove the probe as well.
     let removed = || match fs::remove_file(&target) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     };
     removed()?;
-    match fs::hard_link(&probe.path.path, &target) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io::Error::new(
-            error.kind(),
-            format!("files in {} cannot be linked into {}: {error}", spool.display(), root.display()),
-        )),
-        _ => removed(),
+    match move_or_link(&probe.path.path, &target) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            let (from, to) = (spool.display(), root.display());
+            let message = format!("files in {from} can be neither moved nor linked into {to}: {error}");
+            return Err(io::Error::new(error.kind(), message));
+        }
+        Ok(Placed::Moved) => probe.path.kept = true,
+        _ => {}
     }
+    removed()
 }

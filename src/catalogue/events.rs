@@ -104,7 +104,7 @@ pub async fn waiting(read: &SqlitePool, limit: u32) -> Result<Vec<Result<Waiting
          FROM events
          WHERE event_row_id IN (SELECT event_row_id FROM event_outcomes WHERE result = 'pending')
              AND event_row_id <= (SELECT expanded_through FROM inbox_cursor)
-         LIMIT ?",
+         LIMIT +?",
     );
     let replayed = take(replayed.bind(limit).fetch(read)).await?;
     if !replayed.is_empty() {
@@ -115,7 +115,7 @@ pub async fn waiting(read: &SqlitePool, limit: u32) -> Result<Vec<Result<Waiting
          FROM events
          WHERE event_row_id > (SELECT expanded_through FROM inbox_cursor)
          ORDER BY event_row_id
-         LIMIT ?",
+         LIMIT +?",
     );
     take(new.bind(limit).fetch(read)).await
 }

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool};
 
 /// The catalogue's file name inside the data directory.
 pub const FILE_NAME: &str = "larkive.db";
@@ -163,6 +163,12 @@ impl Catalogue {
     /// If it cannot be opened or created, or is newer than this program.
     pub async fn open(path: &Path) -> Result<Self, CatalogueError> {
         let options = connect_options(path).journal_mode(SqliteJournalMode::Wal).create_if_missing(true);
+        {
+            let _turn = migration_turn(path).await?;
+            let mut connection = options.connect().await?;
+            migrate(&mut connection, path).await?;
+            connection.close().await?;
+        }
         let write = SqlitePoolOptions::new()
             .max_connections(1)
             .min_connections(1)
@@ -171,12 +177,9 @@ impl Catalogue {
             // A file needs no look whether it is still there, and each look is a trip to the
             // connection's thread.
             .test_before_acquire(false)
-            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB))
+            // What would undo a statement stays in memory: SQLite would make a file of it for each batch.
+            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB).pragma("temp_store", "memory"))
             .await?;
-        {
-            let _turn = migration_turn(path).await?;
-            migrate(&write, path).await?;
-        }
         let read = read_pool(options.create_if_missing(false)).await?;
         Ok(Self { read, write: Some(write) })
     }
@@ -266,8 +269,8 @@ async fn migration_turn(path: &Path) -> Result<File, CatalogueError> {
     file.map_err(|error| CatalogueError::Sqlite(sqlx::Error::Io(error)))
 }
 
-async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), CatalogueError> {
-    MIGRATIONS.run(pool).await.map_err(|error| match error {
+async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), CatalogueError> {
+    MIGRATIONS.run(connection).await.map_err(|error| match error {
         MigrateError::VersionMissing(found) if found > known_version() => {
             CatalogueError::Newer { path: path.to_owned(), found, known: known_version() }
         }

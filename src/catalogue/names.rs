@@ -37,7 +37,7 @@ pub async fn chats_due(
         "SELECT chat_row_id, chat_id, {TENANT_OF_PLACE} AS tenant_key FROM chats AS place
          WHERE app_id = ? AND name_due_at <= ? AND chat_type IS NOT 'p2p'
          ORDER BY name_due_at
-         LIMIT ?"
+         LIMIT +?"
     );
     // Only our own words are in the text; the values are bound.
     let due = sqlx::query(sqlx::AssertSqlSafe(sql));
@@ -74,7 +74,7 @@ pub async fn people_due(
         "SELECT sender_row_id, open_id, chat_id, {TENANT_OF_PLACE} AS tenant_key FROM senders AS place
          WHERE app_id = ? AND name_due_at <= ?
          ORDER BY name_due_at
-         LIMIT ?"
+         LIMIT +?"
     );
     // Only our own words are in the text; the values are bound.
     let due = sqlx::query(sqlx::AssertSqlSafe(sql));

@@ -269,6 +269,9 @@ const CLAIMED_COLUMNS: &str = "RETURNING resource_row_id, app_id, tenant_key, so
 /// but for a share of a quarter, so that a steady stream of new messages does not starve it.
 /// `chance` is a number from 0 to 1.
 ///
+/// (The plus signs keep SQLite from preparing the statement anew each time: it would look at the value of a
+/// plain variable behind LIMIT.)
+///
 /// # Errors
 /// If SQLite fails.
 pub async fn claim(
@@ -290,7 +293,7 @@ pub async fn claim(
                      WHERE state = 'pending' AND next_attempt_at IS NULL AND app_id = ?3 AND (role = 'forward') = ?7
                          AND {IS_FIRST_OF_ITS_TWINS}
                      ORDER BY listed_at DESC
-                     LIMIT ?5
+                     LIMIT +?5
                  )
                  UNION ALL
                  SELECT resource_row_id, CASE WHEN place <= ?6 THEN 0 ELSE 2 END AS turn FROM (
@@ -298,11 +301,11 @@ pub async fn claim(
                      WHERE state = 'pending' AND next_attempt_at IS NOT NULL AND app_id = ?3 AND (role = 'forward') = ?7
                          AND next_attempt_at <= ?4 AND {IS_FIRST_OF_ITS_TWINS}
                      ORDER BY next_attempt_at
-                     LIMIT ?5
+                     LIMIT +?5
                  )
              )
              ORDER BY turn
-             LIMIT ?5
+             LIMIT +?5
          )
          {CLAIMED_COLUMNS}"
     );
