@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,16 +15,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::app_ticket;
 use crate::archive::asker::Asker;
-use crate::archive::chat;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
+use crate::archive::index::Indexer;
 use crate::archive::ingest::Inbox;
+use crate::archive::left_over::LeftOver;
 use crate::archive::listing::Lister;
 use crate::archive::names::Namer;
 use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
+use crate::archive::thumbnail::{Thumbnailer, Thumbnails};
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_private_directory};
+use crate::blob::thumbnails::Thumbnails as ThumbnailCache;
 use crate::catalogue::{self, Catalogue, quotes, recalls, resources, statistics};
 use crate::clock::Clock;
 use crate::config::DataLayout;
@@ -35,14 +38,17 @@ use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
+use crate::domain::setting::ShownSetting;
 use crate::domain::time::Timestamp;
 use crate::feishu::client::ClientSettings;
 use crate::feishu::webhook::AppKeys;
+use crate::http::admin::Pages;
 use crate::http::api::Api;
 use crate::http::health::Vitals;
 use crate::http::webhook::Gate;
 use crate::metrics::Metrics;
-use crate::worker::{Lane, Shared, Slots, keep_leases, keep_spool};
+use crate::picture::apart::Workshop;
+use crate::worker::{InFlight, Lane, Shared, Slots, keep_leases, keep_spool};
 
 /// The lease owner of the one process that serves a data directory.
 const OWNER: &str = "serve";
@@ -89,6 +95,10 @@ pub struct Setup {
     pub on_recall: OnRecall,
     /// Below this many free bytes downloads pause.
     pub min_free_bytes: u64,
+    /// The configuration as the pages show it.
+    pub shown_settings: Vec<ShownSetting>,
+    /// Where this program lies: it is started again for each thumbnail.
+    pub program: PathBuf,
 }
 
 /// Why a serving archive ended.
@@ -116,6 +126,8 @@ pub struct App {
     pub lanes: Vec<Lane>,
     quoters: Vec<Quoter>,
     namers: Vec<Namer>,
+    left_over: LeftOver,
+    thumbnailer: Thumbnailer,
     /// Tells lanes and expander that there may be something to do.
     pub wake: Arc<dyn Fn() + Send + Sync>,
     shared: Shared,
@@ -143,17 +155,19 @@ impl App {
         let catalogue = Catalogue::open(&layout.catalogue).await?;
         let store = Store::open(&layout.store, &layout.spool)
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
-        take_back(&catalogue, clock.now()).await?;
+        let thumbnails = ThumbnailCache::open(&layout.thumbnails)
+            .with_context(|| format!("cannot open the thumbnails in {}", layout.thumbnails.display()))?;
+        let left_over = take_back(&catalogue, clock.now()).await?;
         recalls::set_policy(catalogue.write()?, setup.on_recall).await?;
         warn_of_strangers(&catalogue, &app_ids(&setup.apps)).await?;
-        Self::assemble(setup, clock, catalogue, store, (public, admin), lock)
+        Self::assemble(setup, clock, (catalogue, left_over), (store, thumbnails), (public, admin), lock)
     }
 
     fn assemble(
         setup: Setup,
         clock: Clock,
-        catalogue: Catalogue,
-        store: Store,
+        (catalogue, left_over): (Catalogue, LeftOver),
+        (store, thumbnails): (Store, ThumbnailCache),
         (public, admin): (TcpListener, Option<TcpListener>),
         lock: File,
     ) -> anyhow::Result<Self> {
@@ -167,6 +181,7 @@ impl App {
             catalogue: catalogue.clone(),
             space: space.clone(),
             owner: OWNER.into(),
+            in_flight: InFlight::default(),
             clock: clock.clone(),
             due,
             recorder,
@@ -184,18 +199,25 @@ impl App {
             lanes.push(Lane::downloading(shared.clone(), slots, app_id.clone(), downloader.clone()));
             lanes.push(Lane::opening(shared.clone(), app_id, downloader));
         }
+        let kept = (store.clone(), space.clone());
+        let thumbnails = Thumbnails::new(catalogue.clone(), kept, thumbnails, Workshop::new(setup.program));
         let wake = wake(&shared.due, &inbox);
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
+        let api = Api {
+            catalogue: catalogue.clone(),
+            apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
+            store: Arc::new(store.clone()),
+            thumbnails: thumbnails.clone(),
+            admin_token: setup.admin_token,
+            throttles: Arc::default(),
+            proxies: setup.trusted_proxies.clone(),
+            clock: clock.clone(),
+            wake: wake.clone(),
+        };
         let routes = Routes {
+            pages: Pages::new(&api, setup.trusted_proxies.clone(), setup.shown_settings),
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
-            api: Api {
-                catalogue: catalogue.clone(),
-                apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
-                store: Arc::new(store.clone()),
-                admin_token: setup.admin_token,
-                clock: clock.clone(),
-                wake: wake.clone(),
-            },
+            api,
             vitals: Vitals::new(catalogue.clone(), store.clone(), app_ids(&setup.apps), metrics.clone(), clock, space),
         };
         Ok(Self {
@@ -207,6 +229,8 @@ impl App {
             lanes,
             quoters,
             namers,
+            left_over,
+            thumbnailer: Thumbnailer::new(thumbnails),
             wake,
             shared,
             routes,
@@ -256,6 +280,9 @@ impl App {
         for namer in self.namers {
             crew.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));
         }
+        crew.add("left over", self.left_over.run(self.shared.due.clone(), shutdown.clone()));
+        crew.add("indexer", Indexer::new(self.catalogue.clone()).run(shutdown.clone()));
+        crew.add("thumbnails", self.thumbnailer.run(self.shared.due.subscribe(), shutdown.clone()));
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
         crew.add("spool", keep_spool(self.store, shutdown.clone()));
         for lane in self.lanes {
@@ -325,18 +352,17 @@ async fn close(catalogue: Catalogue) {
 
 /// Takes back what dead processes had claimed (an earlier `serve`, and anybody whose lease is over)
 /// and refreshes the texts of reasons. Everything blocked by the configuration gets one try, because
-/// the configuration may be another one now.
-async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<()> {
+/// the configuration may be another one now; returns what is left to do of that.
+async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<LeftOver> {
     let write = catalogue.write()?;
     catalogue::reasons::write_texts(write, ReasonCode::ALL).await?;
     let unfinished = resources::reclaim_of(write, OWNER).await? + resources::reclaim_expired(write, now).await?;
-    let requeued = resources::requeue_configured(write).await?
-        + quotes::requeue_configured(write).await?
-        + chat::requeue_left_over(catalogue).await?;
+    let left_over = LeftOver::take_up(catalogue).await?;
+    let requeued = left_over.taken_up() + quotes::requeue_configured(write).await?;
     if unfinished + requeued > 0 {
         tracing::info!(unfinished, requeued, "Took up what an earlier process left");
     }
-    Ok(())
+    Ok(left_over)
 }
 
 fn app_ids(apps: &[AppSetup]) -> Vec<AppId> {
@@ -382,6 +408,7 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 struct Routes {
     gate: Gate,
     api: Api,
+    pages: Pages,
     vitals: Vitals,
 }
 
@@ -403,6 +430,7 @@ impl Routes {
             actix_web::App::new()
                 .app_data(web::Data::new(parts.gate.clone()))
                 .app_data(web::Data::new(parts.api.clone()))
+                .app_data(web::Data::new(parts.pages.clone()))
                 .app_data(web::Data::new(parts.vitals.clone()))
                 .configure(routes)
         });

@@ -11,6 +11,7 @@ pub mod domain;
 pub mod feishu;
 pub mod http;
 pub mod metrics;
+pub mod picture;
 pub mod sandbox;
 pub mod telemetry;
 pub mod worker;

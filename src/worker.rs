@@ -6,6 +6,8 @@
 //! download's place. A resource's row is its job, so a crash loses nothing: what was running is due
 //! again when its lease is over.
 
+mod in_flight;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +17,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::in_flight::Flight;
+pub use self::in_flight::InFlight;
 use crate::archive::download::{Downloader, Transfer};
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
 use crate::blob::store::Store;
 use crate::catalogue::endings::Ending;
-use crate::catalogue::resources::{self, Claim, Lease, Queue};
+use crate::catalogue::resources::{self, Claim, Lease, Queue, Wanted};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::clock::Clock;
 use crate::domain::error::chain;
@@ -51,6 +55,8 @@ pub struct Shared {
     pub space: Space,
     /// The lease owner.
     pub owner: Arc<str>,
+    /// What it works on.
+    pub in_flight: InFlight,
     /// The clock.
     pub clock: Clock,
     /// Told when something may have become due.
@@ -123,7 +129,7 @@ fn tries_for(transfers: usize) -> Arc<Semaphore> {
 /// claim would be for a few rows only: a claim is a commit.
 #[derive(Debug)]
 struct Ahead {
-    claims: VecDeque<Claim>,
+    claims: VecDeque<(Claim, Flight)>,
     /// How many more are claimed than there are places.
     surplus: usize,
     claimed_at: Instant,
@@ -235,8 +241,8 @@ impl Lane {
             ahead.claims.extend(self.claim(wanted).await?);
         }
         let count = slots.len().min(ahead.claims.len());
-        for (claim, slot) in ahead.claims.drain(..count).zip(slots) {
-            tries.spawn(self.clone().try_and_record(claim, slot));
+        for (claimed, slot) in ahead.claims.drain(..count).zip(slots) {
+            tries.spawn(self.clone().try_and_record(claimed, slot));
         }
         Ok(count)
     }
@@ -256,8 +262,8 @@ impl Lane {
         }
     }
 
-    async fn claim(&self, limit: usize) -> Result<Vec<Claim>, CatalogueError> {
-        let Shared { catalogue, owner, clock, .. } = &self.shared;
+    async fn claim(&self, limit: usize) -> Result<Vec<(Claim, Flight)>, CatalogueError> {
+        let Shared { catalogue, owner, in_flight, clock, .. } = &self.shared;
         let now = clock.now();
         let lease = Lease { owner, until: now.after(LEASE) };
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
@@ -265,18 +271,29 @@ impl Lane {
         if !resources::any_due(catalogue.read(), queue, now).await? {
             return Ok(Vec::new());
         }
-        resources::claim(catalogue.write()?, queue, lease, now, limit, fastrand::f64()).await
+        let claims = resources::claim(catalogue.write()?, queue, lease, now, limit, fastrand::f64()).await?;
+        let in_flight = |claim: Claim| {
+            let flight = in_flight.begin(claim.id);
+            (claim, flight)
+        };
+        Ok(claims.into_iter().map(in_flight).collect())
     }
 
     /// One try in a task of its own, so that a fault of ours ends this try and no other.
-    async fn try_and_record(self, claim: Claim, Slot { transfer, whole }: Slot) {
+    async fn try_and_record(self, (claim, flight): (Claim, Flight), Slot { transfer, whole }: Slot) {
+        let may_have_twins = !matches!(claim.wanted, Ok(Wanted::Bytes { otherwise: None, .. }));
         let finished = self.downloader.run_isolated(claim, Transfer::holding(transfer)).await;
-        let has_opened = matches!(finished.ending, Ending::Opened);
+        let makes_due = match finished.ending {
+            Ending::Opened => true,
+            // Those that waited for the same bytes now try for themselves.
+            Ending::Ended { .. } => may_have_twins,
+            _ => false,
+        };
         self.shared.recorder.record(finished).await;
-        if has_opened {
+        if makes_due {
             self.shared.due.send_replace(());
         }
-        drop(whole);
+        drop((flight, whole));
     }
 }
 
@@ -296,7 +313,8 @@ pub async fn keep_leases(shared: Shared, shutdown: CancellationToken) {
 async fn lease_chore(shared: &Shared) -> Result<(), CatalogueError> {
     let now = shared.clock.now();
     let write = shared.catalogue.write()?;
-    resources::renew_leases(write, Lease { owner: &shared.owner, until: now.after(LEASE) }).await?;
+    let lease = Lease { owner: &shared.owner, until: now.after(LEASE) };
+    resources::renew_leases(write, lease, &shared.in_flight.ids()).await?;
     let reclaimed = resources::reclaim_expired(write, now).await?;
     if reclaimed > 0 {
         tracing::warn!(reclaimed, "Took back downloads whose lease was over");
@@ -317,6 +335,8 @@ pub async fn keep_spool(store: Store, shutdown: CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::listing::seed::{Seed, Seeded, noon};
+    use crate::domain::download::State;
 
     #[tokio::test(start_paused = true)]
     async fn the_spool_is_swept_while_the_archive_serves() {
@@ -346,6 +366,32 @@ mod tests {
             }
             assert_eq!(held.iter().map(Vec::len).sum::<usize>(), total);
         }
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_nobody_works_on_is_given_back_when_its_lease_is_over() {
+        let seeded = Seeded::new().await;
+        let running = || Seed::ended(State::Running, "upstream_error");
+        let (worked_on, lost) = (seeded.add("img_1", running()).await, seeded.add("img_2", running()).await);
+        let (recorder, _recording) = Recorder::start(seeded.catalogue.clone(), "worker".to_owned());
+        let shared = Shared {
+            catalogue: seeded.catalogue.clone(),
+            space: Space::new(&[seeded.directory.path()], 0),
+            owner: "worker".into(),
+            in_flight: InFlight::default(),
+            clock: Clock::fixed(noon().after(LEASE)),
+            due: watch::Sender::new(()),
+            recorder,
+        };
+        let flight = shared.in_flight.begin(worked_on);
+        lease_chore(&shared).await.unwrap();
+        let state = async |id| resources::standing(seeded.catalogue.read(), id).await.unwrap().unwrap().0;
+        assert_eq!((state(worked_on).await, state(lost).await), (State::Running, State::Pending));
+
+        drop(flight);
+        shared.clock.set(noon().after(LEASE * 3));
+        lease_chore(&shared).await.unwrap();
+        assert_eq!(state(worked_on).await, State::Pending);
     }
 
     #[tokio::test]

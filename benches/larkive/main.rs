@@ -15,6 +15,7 @@ mod process;
 mod report;
 mod requests;
 mod samples;
+mod texts;
 
 use std::process::ExitCode;
 
@@ -24,8 +25,13 @@ use crate::report::Report;
 use crate::samples::Samples;
 
 /// The groups of measurements, by the names they are chosen by.
-const GROUPS: [(&str, Group); 4] =
-    [("acks", acks::run), ("archive", archive::run_small), ("large", archive::run_large), ("idle", idle::run)];
+const GROUPS: [(&str, Group); 5] = [
+    ("acks", acks::run),
+    ("texts", texts::run),
+    ("archive", archive::run_small),
+    ("large", archive::run_large),
+    ("idle", idle::run),
+];
 
 type Group = fn(Extent, &mut Samples) -> anyhow::Result<()>;
 

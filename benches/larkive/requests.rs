@@ -38,6 +38,15 @@ pub(crate) fn files(series: &str, count: usize, size_bytes: u64) -> Requests {
     })
 }
 
+/// So many messages with one file each that has a Chinese name, all different. Nothing is downloaded.
+pub(crate) fn documents(series: &str, count: usize) -> Requests {
+    build(count, |number| {
+        let message_id = message_id(series, number);
+        let key = format!("file_v3_02ab_{}g", hex_id(&["key", &message_id]));
+        event::file(&message_id, &key, &format!("北京项目第{number}期会议纪要与费用清单.pdf"))
+    })
+}
+
 fn message_id(series: &str, number: usize) -> String {
     format!("om_{}", hex_id(&[series, &number.to_string()]))
 }

@@ -7,7 +7,7 @@ use crate::catalogue::endings::{Ending, Finished};
 use crate::catalogue::{Catalogue, CatalogueError, Transaction, cleared};
 use crate::domain::chat::{Downloads, Presence};
 use crate::domain::id::{AppId, ChatId, ResourceId};
-use crate::feishu::event::{ChatNotice, Event};
+use crate::feishu::event::ChatNotice;
 
 /// Records that the bot was added to a chat or removed from it.
 ///
@@ -76,45 +76,22 @@ async fn introduce<'a>(
     Ok(news)
 }
 
-/// The chat in which a notice may have cleared a cause. One batch of its resources became due
-/// with the notice; [`requeue_rest`] is for those beyond it.
-pub(super) fn cleared_chat(notice: &Notice) -> Option<(&AppId, &ChatId)> {
-    match &notice.event {
-        Event::BotAdded(chat) => Some((&notice.app_id, &chat.chat_id)),
-        Event::ChatUpdated(chat) if chat.downloads == Some(Downloads::Allowed) => Some((&notice.app_id, &chat.chat_id)),
-        _ => None,
-    }
-}
-
-/// Makes everything of a chat due whose cause was cleared, batch by batch.
+/// Makes everything of a chat due whose cause was cleared, batch by batch. The first batch became
+/// due with the notice.
 ///
 /// # Errors
 /// If the catalogue fails.
 pub(super) async fn requeue_rest(
     catalogue: &Catalogue,
-    (app_id, chat_id): (&AppId, &ChatId),
+    app_id: &AppId,
+    chat_id: &ChatId,
 ) -> Result<(), CatalogueError> {
     loop {
         let mut transaction = catalogue.begin().await?;
-        let count = cleared::requeue(&mut transaction, app_id, chat_id).await?;
+        let portion = cleared::requeue(&mut transaction, app_id, chat_id).await?;
         transaction.commit().await?;
-        if count < u64::from(cleared::BATCH) {
+        if !portion.is_full {
             return Ok(());
-        }
-    }
-}
-
-/// Makes due what an earlier process has left of that. Returns how many resources there were.
-///
-/// # Errors
-/// If the catalogue fails.
-pub async fn requeue_left_over(catalogue: &Catalogue) -> Result<u64, CatalogueError> {
-    let mut total = 0;
-    loop {
-        let count = cleared::requeue_left_over(catalogue.write()?).await?;
-        total += count;
-        if count < u64::from(cleared::BATCH) {
-            return Ok(total);
         }
     }
 }

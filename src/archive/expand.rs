@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::chat;
 use super::ingest::Inbox;
 use super::notice::{self, Notice, Use};
 use super::received::{self, Received};
@@ -141,8 +140,8 @@ impl Expander {
             Err(error) if error.is_about_the_rows() => self.write_one_by_one(&readings).await?,
             Err(error) => return Err(error),
         }
-        for chat in readings.iter().filter_map(Reading::notice).filter_map(|(_, notice)| chat::cleared_chat(notice)) {
-            chat::requeue_rest(&self.catalogue, chat).await?;
+        for (_, notice) in readings.iter().filter_map(Reading::notice) {
+            notice::follow_up(&self.catalogue, notice).await?;
         }
         self.due.send_replace(());
         Ok(count)

@@ -161,7 +161,7 @@ impl Fetcher {
         };
         let mut finished = tokio::select! {
             finished = self.downloader.run_isolated(claim, Transfer::default()) => [finished],
-            error = self.keep_lease() => return Err(error),
+            error = self.keep_lease(id) => return Err(error),
         };
         record::write(&self.catalogue, &self.owner, &mut finished).await?;
         let [finished] = finished;
@@ -169,11 +169,11 @@ impl Fetcher {
     }
 
     /// Renews the lease for as long as it is polled; ends only if that fails.
-    async fn keep_lease(&self) -> CatalogueError {
+    async fn keep_lease(&self, id: ResourceId) -> CatalogueError {
         loop {
             tokio::time::sleep(LEASE / 4).await;
             let lease = Lease { owner: &self.owner, until: self.clock.now().after(LEASE) };
-            let renewed = async { resources::renew_leases(self.catalogue.write()?, lease).await };
+            let renewed = async { resources::renew_leases(self.catalogue.write()?, lease, &[id]).await };
             if let Err(error) = renewed.await {
                 return error;
             }

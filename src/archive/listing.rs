@@ -100,7 +100,6 @@ impl Lister {
         let mut transaction = self.catalogue.begin().await?;
         received::write(&mut transaction, &received.iter().collect::<Vec<_>>()).await?;
         forwards::link_stored(&mut transaction, app_id, asked).await?;
-        forwards::pass_on_recall(&mut transaction, app_id, asked).await?;
         transaction.commit().await
     }
 }

@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::listing::{Lister, NotListed};
 use crate::catalogue::quotes::{self, Outcome, Unseen};
-use crate::catalogue::{Catalogue, CatalogueError};
+use crate::catalogue::{Catalogue, CatalogueError, cleared};
 use crate::clock::Clock;
 use crate::domain::download::{UNKNOWN_CODE_TRIES, Verdict, pause};
 use crate::domain::error::chain;
 use crate::domain::id::AppId;
 use crate::domain::reason::ReasonCode;
+use crate::domain::time::Timestamp;
 use crate::feishu::answer::Refusal;
 
 /// How often a quoted message is asked for while the platform has trouble: with the pauses in
@@ -74,19 +75,30 @@ impl Quoter {
     /// # Errors
     /// If the catalogue fails.
     pub async fn step(&self) -> Result<bool, CatalogueError> {
-        let (read, write) = (self.catalogue.read(), self.catalogue.write()?);
-        let Some(unseen) = quotes::next(read, write, &self.app_id, self.clock.now()).await? else { return Ok(false) };
+        let asked_at = self.clock.now();
+        let Some(unseen) = quotes::next(&self.catalogue, &self.app_id, asked_at).await? else { return Ok(false) };
         let outcome = match self.lister.archive(&self.app_id, &unseen.message_id, &unseen.surroundings).await {
             Ok(()) => Outcome::Found,
             Err(NotListed::Refused(refusal)) => self.judge(&unseen, refusal),
             Err(NotListed::Catalogue(error)) => return Err(error),
         };
         self.log(&unseen, &outcome);
-        quotes::settle(write, &self.app_id, &unseen.message_id, &outcome).await?;
+        self.settle(&unseen, asked_at, &outcome).await?;
         if outcome == Outcome::Found {
             self.due.send_replace(());
         }
         Ok(true)
+    }
+
+    /// Records what came of it, in the light of what became of the chat meanwhile.
+    async fn settle(&self, unseen: &Unseen, asked_at: Timestamp, outcome: &Outcome) -> Result<(), CatalogueError> {
+        let message = (&self.app_id, &unseen.message_id);
+        let mut transaction = self.catalogue.begin().await?;
+        quotes::settle(&mut transaction, message, asked_at, outcome).await?;
+        if matches!(outcome, Outcome::Failed { reason, .. } if cleared::may_be_cleared(*reason)) {
+            cleared::requeue_quoted(&mut transaction, message).await?;
+        }
+        transaction.commit().await
     }
 
     fn judge(&self, unseen: &Unseen, refusal: Refusal) -> Outcome {

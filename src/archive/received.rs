@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::names::GOOD_FOR;
+use crate::catalogue::forwards::{self, ListedMessage};
 use crate::catalogue::messages::{self, NewMessage, NewSender};
 use crate::catalogue::quotes::{self, Quote};
 use crate::catalogue::resources::{self, NewResource};
-use crate::catalogue::{CatalogueError, Transaction};
+use crate::catalogue::{CatalogueError, Transaction, search};
 use crate::domain::id::{AppId, EventRowId, MessageId, OpenId, path_segment};
 use crate::domain::message::Message;
 use crate::domain::resource::{Found, Role};
@@ -73,6 +74,15 @@ impl Received {
         }
     }
 
+    fn listed_for(&self) -> Option<ListedMessage<'_>> {
+        let Message { app_id, message_id, .. } = &self.message;
+        match &self.origin {
+            Origin::Event(_) => None,
+            Origin::Asked => Some(ListedMessage { app_id, asked: message_id, message_id }),
+            Origin::Forward(container) => Some(ListedMessage { app_id, asked: container, message_id }),
+        }
+    }
+
     fn row(&self) -> NewMessage<'_> {
         NewMessage {
             event: self.event(),
@@ -101,6 +111,7 @@ impl Received {
             app_id: &self.message.app_id,
             quoted: self.message.parent_id.as_deref().and_then(path_segment)?,
             by: &self.message.message_id,
+            chat_id: &self.message.chat_id,
             seen_at: self.received_at,
         })
     }
@@ -113,11 +124,14 @@ pub(super) async fn write(
     received: &[&Received],
 ) -> Result<HashSet<EventRowId>, CatalogueError> {
     let ours = write_messages(transaction, received).await?;
+    let listed: Vec<_> = received.iter().filter_map(|received| received.listed_for()).collect();
+    forwards::note_listed(transaction, &listed).await?;
     let owns = |received: &Received| received.event().is_none_or(|event| ours.contains(&event));
     let owning: Vec<&Received> = received.iter().copied().filter(|received| owns(received)).collect();
     write_senders(transaction, &owning).await?;
     let rows: Vec<_> = owning.iter().flat_map(|received| received.resources()).collect();
     resources::insert(transaction, &rows).await?;
+    search::index_newest(transaction, rows.len()).await?;
     let quoted: Vec<_> = owning.iter().filter_map(|received| received.quote()).collect();
     quotes::insert_unseen(transaction, &quoted).await?;
     Ok(ours)

@@ -1,5 +1,6 @@
 //! Retry: somebody mended a cause, and what failed of it is due again at once.
 
+use crate::catalogue::listing::attention::Cause;
 use crate::catalogue::{Catalogue, CatalogueError, listing, retry};
 use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
@@ -25,6 +26,16 @@ pub async fn one(catalogue: &Catalogue, id: ResourceId) -> Result<Option<u64>, C
 /// If the catalogue cannot be read or written.
 pub async fn matching(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Result<u64, CatalogueError> {
     let ids = retry::find(catalogue, filter, now).await?;
+    these(catalogue, &ids).await
+}
+
+/// Re-queues a group of failures: everything of one app that ended, or waits, for one reason. Returns
+/// how many were moved.
+///
+/// # Errors
+/// If the catalogue cannot be read or written.
+pub async fn failed(catalogue: &Catalogue, cause: &Cause) -> Result<u64, CatalogueError> {
+    let ids = retry::find_failed(catalogue, cause).await?;
     these(catalogue, &ids).await
 }
 

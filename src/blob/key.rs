@@ -8,8 +8,20 @@ use crate::domain::digest::Digest;
 #[must_use]
 pub fn relative_path(digest: &Digest) -> PathBuf {
     let hex = digest.to_string();
-    let (first, second) = (hex.get(..2).unwrap_or_default(), hex.get(2..4).unwrap_or_default());
+    let (first, second) = fan(&hex);
     ["sha256", first, second, &hex].iter().collect()
+}
+
+/// The path of a blob's thumbnail relative to all of them: `ab/cd/<64 hex>.webp`.
+pub(super) fn thumbnail_path(digest: &Digest) -> PathBuf {
+    let hex = digest.to_string();
+    let (first, second) = fan(&hex);
+    [first, second, &format!("{hex}.webp")].iter().collect()
+}
+
+/// The two directories that a digest's file lies in: no directory gets many entries.
+fn fan(hex: &str) -> (&str, &str) {
+    (hex.get(..2).unwrap_or_default(), hex.get(2..4).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -3,8 +3,11 @@
 //! A blob is visible under its final name only when it is complete and durable:
 //! stage (spool file, hashed as it grows) → fsync → link without overwriting → fsync the directory.
 
+pub mod checked;
 pub mod key;
 mod partial;
+pub mod sniff;
 pub mod space;
 pub mod spool;
 pub mod store;
+pub mod thumbnails;

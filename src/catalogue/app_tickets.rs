@@ -2,19 +2,14 @@
 //!
 //! Tickets are secrets: nothing that lists or shows the catalogue reads this table.
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use sqlx::SqlitePool;
 
+use super::mended::Mended;
 use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, ResourceId};
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-
-/// Makes resources due that ended for lack of a ticket. (That a blocked one is not stored is said
-/// in so many words, because SQLite's index covers what is not stored.)
-const REQUEUE: &str = "UPDATE resources
-    SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
-    WHERE state = 'blocked' AND state <> 'stored' AND reason_code = ";
 
 /// The app's ticket, if one is known.
 ///
@@ -28,7 +23,7 @@ pub async fn newest(read: &SqlitePool, app_id: &AppId) -> Result<Option<Secret>,
     Ok(ticket.map(Secret::new))
 }
 
-/// Keeps a ticket, unless a newer one is known, and makes due whatever waited for it.
+/// Keeps a ticket, unless a newer one is known, and makes a first portion due of what waited for it.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -52,15 +47,8 @@ pub async fn keep(
     if kept.rows_affected() == 0 {
         return Ok(());
     }
-    requeue_all(transaction, app_id).await?;
+    Mended::by_ticket(app_id).requeue_next(transaction).await?;
     note_tries_under_way(transaction, app_id).await
-}
-
-async fn requeue_all(transaction: &mut Transaction, app_id: &AppId) -> Result<(), CatalogueError> {
-    let mut update = QueryBuilder::<Sqlite>::new(REQUEUE);
-    update.push_bind(ReasonCode::AppTicketMissing.as_str()).push(" AND app_id = ").push_bind(app_id.as_str());
-    update.build().execute(transaction.connection()).await?;
-    Ok(())
 }
 
 async fn note_tries_under_way(transaction: &mut Transaction, app_id: &AppId) -> Result<(), CatalogueError> {
@@ -75,6 +63,10 @@ async fn note_tries_under_way(transaction: &mut Transaction, app_id: &AppId) -> 
     Ok(())
 }
 
+const REQUEUE_ONE: &str = "UPDATE resources
+    SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
+    WHERE resource_row_id = ? AND state = 'blocked' AND reason_code = ?";
+
 /// Makes those of these resources due again that just ended for lack of a ticket, although one
 /// came while they were being tried.
 ///
@@ -87,9 +79,11 @@ pub async fn requeue_overtaken(transaction: &mut Transaction, ended: &[ResourceI
             .execute(transaction.connection())
             .await?;
         if overtaken.rows_affected() > 0 {
-            let mut update = QueryBuilder::<Sqlite>::new(REQUEUE);
-            update.push_bind(ReasonCode::AppTicketMissing.as_str()).push(" AND resource_row_id = ").push_bind(id.0);
-            update.build().execute(transaction.connection()).await?;
+            sqlx::query(REQUEUE_ONE)
+                .bind(id.0)
+                .bind(ReasonCode::AppTicketMissing.as_str())
+                .execute(transaction.connection())
+                .await?;
         }
     }
     Ok(())

@@ -4,8 +4,8 @@
 
 use sqlx::SqlitePool;
 
-use super::CatalogueError;
-use super::resources::{Identity, UNCLAIMED_STATE, requeuing_configured};
+use super::resources::{Identity, UNCLAIMED_STATE};
+use super::{CatalogueError, mended};
 use crate::domain::id::{AppId, ResourceId, ResourceKey};
 use crate::domain::resource::ResourceType;
 use crate::domain::source::Target;
@@ -74,9 +74,15 @@ pub async fn ask_again(write: &SqlitePool, id: ResourceId) -> Result<(), Catalog
 /// # Errors
 /// If SQLite fails.
 pub async fn ask_again_if_configured(write: &SqlitePool, id: ResourceId) -> Result<(), CatalogueError> {
-    let mut update = requeuing_configured();
-    update.push(" AND resource_row_id = ").push_bind(id.0);
-    update.build().execute(write).await?;
+    sqlx::query(
+        "UPDATE resources
+         SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
+         WHERE resource_row_id = ? AND state = 'blocked' AND reason_code IN (SELECT value FROM json_each(?))",
+    )
+    .bind(id.0)
+    .bind(mended::in_configuration())
+    .execute(write)
+    .await?;
     Ok(())
 }
 

@@ -2,17 +2,17 @@
 //!
 //! What counts is whether the last try began before the event came. A try that was under way
 //! meanwhile is made good for when it ends; one that began later is believed, so that nothing is
-//! tried over and over.
+//! tried over and over. What lies in a forward was blocked by the forward's chat, not by its own.
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::retry::json_list;
 use super::{CatalogueError, Transaction};
-use crate::domain::id::{AppId, ChatId, ResourceId};
+use crate::domain::id::{AppId, ChatId, MessageId, ResourceId};
 use crate::domain::reason::ReasonCode;
 
-/// How many resources become due at once: the writer is held for milliseconds, however many a
-/// chat has blocked.
+/// How many resources, and how many quoted messages, become due at once: the writer is held for
+/// milliseconds, however many a chat has blocked.
 pub const BATCH: u32 = 500;
 
 /// The reasons that an event about a chat may clear.
@@ -24,16 +24,58 @@ pub fn may_be_cleared(reason: ReasonCode) -> bool {
     CLEARED_BY_EVENTS.contains(&reason)
 }
 
-/// Makes a batch of a chat's resources due whose cause was cleared. Returns how many there were;
-/// fewer than [`BATCH`] when no more are left.
+/// What became due at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Portion {
+    /// How much it was.
+    pub count: u64,
+    /// Whether more may be left.
+    pub is_full: bool,
+}
+
+impl Portion {
+    /// A portion of so many, if one may have [`BATCH`] of them.
+    #[must_use]
+    pub(super) fn of(count: u64) -> Self {
+        Self { count, is_full: count >= u64::from(BATCH) }
+    }
+
+    /// Both portions together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { count: self.count + other.count, is_full: self.is_full || other.is_full }
+    }
+}
+
+/// What is looked through for cleared causes.
+#[derive(Debug, Clone, Copy)]
+enum Among<'a, T> {
+    Chat(&'a AppId, &'a ChatId),
+    These(T),
+    Everything,
+}
+
+/// Makes a batch of a chat's resources and quoted messages due whose cause was cleared.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn requeue(transaction: &mut Transaction, app_id: &AppId, chat_id: &ChatId) -> Result<u64, CatalogueError> {
-    let mut update = begin_requeue();
-    update.push(" AND r.app_id = ").push_bind(app_id.as_str()).push(" AND r.chat_id = ").push_bind(chat_id.as_str());
-    finish_requeue(&mut update);
-    Ok(update.build().persistent(false).execute(transaction.connection()).await?.rows_affected())
+pub async fn requeue(
+    transaction: &mut Transaction,
+    app_id: &AppId,
+    chat_id: &ChatId,
+) -> Result<Portion, CatalogueError> {
+    let resources = requeue_resources(transaction, Among::Chat(app_id, chat_id)).await?;
+    Ok(resources.and(requeue_quotes(transaction, Among::Chat(app_id, chat_id)).await?))
+}
+
+/// Makes a batch of any chat's due whose cause was cleared: what a process that ended in between
+/// has left.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn requeue_left_over(transaction: &mut Transaction) -> Result<Portion, CatalogueError> {
+    let resources = requeue_resources(transaction, Among::Everything).await?;
+    Ok(resources.and(requeue_quotes(transaction, Among::Everything).await?))
 }
 
 /// Makes those of these resources due whose cause was cleared while they were being tried.
@@ -41,48 +83,118 @@ pub async fn requeue(transaction: &mut Transaction, app_id: &AppId, chat_id: &Ch
 /// # Errors
 /// If SQLite fails.
 pub async fn requeue_those(transaction: &mut Transaction, resources: &[ResourceId]) -> Result<(), CatalogueError> {
-    let mut update = begin_requeue();
-    update.push(" AND r.resource_row_id IN (SELECT value FROM json_each(").push_bind(json_list(resources)).push("))");
-    finish_requeue(&mut update);
-    update.build().persistent(false).execute(transaction.connection()).await?;
+    requeue_resources(transaction, Among::These(resources)).await?;
     Ok(())
 }
 
-/// Makes a batch of resources of any chat due whose cause was cleared: what a process that ended
-/// in between has left. Returns how many there were.
+/// Makes a quoted message due if its cause was cleared while it was being asked for.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn requeue_left_over(write: &SqlitePool) -> Result<u64, CatalogueError> {
-    let mut update = begin_requeue();
-    finish_requeue(&mut update);
-    Ok(update.build().execute(write).await?.rows_affected())
+pub async fn requeue_quoted(
+    transaction: &mut Transaction,
+    message: (&AppId, &MessageId),
+) -> Result<(), CatalogueError> {
+    requeue_quotes(transaction, Among::These(message)).await?;
+    Ok(())
 }
 
-/// The statement up to where the resources may be narrowed down. (That a blocked one is not stored
-/// is said to SQLite in so many words, because one of its indexes covers what is not stored.)
-fn begin_requeue() -> QueryBuilder<Sqlite> {
+/// Resources `r` and the chat `c` that they are asked in: their message's, or the forward's. Only
+/// forwards hold other messages. `CROSS JOIN` is SQLite's way of saying in which order to look: from
+/// what is given to what is not, never through everything that is blocked.
+type Places = [&'static str; 2];
+const FROM_THE_CHAT: Places = [
+    "chats AS c
+     CROSS JOIN resources AS r ON r.app_id = c.app_id AND r.chat_id = c.chat_id AND r.download_message_id IS NULL",
+    "chats AS c
+     CROSS JOIN messages AS f ON f.app_id = c.app_id AND f.chat_id = c.chat_id AND f.message_type = 'merge_forward'
+     CROSS JOIN resources AS r ON r.app_id = f.app_id AND r.download_message_id = f.message_id",
+];
+const FROM_THE_RESOURCES: Places = [
+    "resources AS r
+     CROSS JOIN chats AS c ON c.app_id = r.app_id AND c.chat_id = r.chat_id AND r.download_message_id IS NULL",
+    "resources AS r
+     CROSS JOIN messages AS f
+         ON f.app_id = r.app_id AND f.message_id = r.download_message_id AND f.message_type = 'merge_forward'
+     CROSS JOIN chats AS c ON c.app_id = f.app_id AND c.chat_id = f.chat_id",
+];
+
+async fn requeue_resources(
+    transaction: &mut Transaction,
+    among: Among<'_, &[ResourceId]>,
+) -> Result<Portion, CatalogueError> {
     let mut update = QueryBuilder::new(
         "UPDATE resources
          SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
-         WHERE resource_row_id IN (
-             SELECT r.resource_row_id
-             FROM resources AS r
-             JOIN chats AS c ON c.app_id = r.app_id AND c.chat_id = r.chat_id
-             WHERE r.state = 'blocked' AND r.state <> 'stored' AND COALESCE((
+         WHERE resource_row_id IN (",
+    );
+    let places = match among {
+        Among::Chat(..) => FROM_THE_CHAT,
+        Among::These(_) | Among::Everything => FROM_THE_RESOURCES,
+    };
+    for (number, place) in places.into_iter().enumerate() {
+        update.push(if number > 0 { " UNION ALL " } else { "" });
+        update.push("SELECT r.resource_row_id FROM ").push(place).push(
+            " WHERE r.state = 'blocked' AND COALESCE((
                  SELECT started_at FROM tries
                  WHERE tries.resource_row_id = r.resource_row_id
                  ORDER BY try_row_id DESC
                  LIMIT 1
-             ), 0) < CASE r.reason_code WHEN ",
-    );
-    update.push_bind(ReasonCode::AppNotInChat.as_str()).push(" THEN c.bot_added_at WHEN ");
-    update.push_bind(ReasonCode::RestrictedMode.as_str()).push(" THEN c.downloads_allowed_at END");
-    update
+             ), 0) < ",
+        );
+        push_cleared_at(&mut update, "r.reason_code");
+        match among {
+            Among::Chat(app_id, chat_id) => push_chat(&mut update, app_id, chat_id),
+            Among::These(ids) => {
+                update.push(" AND r.resource_row_id IN (SELECT value FROM json_each(");
+                update.push_bind(json_list(ids)).push("))");
+            }
+            Among::Everything => {}
+        }
+    }
+    finish(update, transaction).await
 }
 
-fn finish_requeue(update: &mut QueryBuilder<Sqlite>) {
+async fn requeue_quotes(
+    transaction: &mut Transaction,
+    among: Among<'_, (&AppId, &MessageId)>,
+) -> Result<Portion, CatalogueError> {
+    let mut update = QueryBuilder::new(
+        "UPDATE quoted_messages SET state = 'pending', attempts = 0
+         WHERE quoted_row_id IN (
+             SELECT q.quoted_row_id
+             FROM quoted_messages AS q
+             JOIN chats AS c ON c.app_id = q.app_id AND c.chat_id = q.chat_id
+             WHERE q.state = 'failed' AND COALESCE(q.asked_at, 0) < ",
+    );
+    push_cleared_at(&mut update, "q.reason_code");
+    match among {
+        Among::Chat(app_id, chat_id) => push_chat(&mut update, app_id, chat_id),
+        Among::These((app_id, message_id)) => {
+            update.push(" AND q.app_id = ").push_bind(app_id.as_str().to_owned());
+            update.push(" AND q.message_id = ").push_bind(message_id.as_str().to_owned());
+        }
+        Among::Everything => {}
+    }
+    finish(update, transaction).await
+}
+
+/// When the chat `c` cleared the cause in this column; NULL if it did not, or cannot.
+fn push_cleared_at(sql: &mut QueryBuilder<Sqlite>, reason: &str) {
+    sql.push("CASE ").push(reason).push(" WHEN ").push_bind(ReasonCode::AppNotInChat.as_str());
+    sql.push(" THEN c.bot_added_at WHEN ").push_bind(ReasonCode::RestrictedMode.as_str());
+    sql.push(" THEN c.downloads_allowed_at END");
+}
+
+fn push_chat(sql: &mut QueryBuilder<Sqlite>, app_id: &AppId, chat_id: &ChatId) {
+    sql.push(" AND c.app_id = ").push_bind(app_id.as_str().to_owned());
+    sql.push(" AND c.chat_id = ").push_bind(chat_id.as_str().to_owned());
+}
+
+async fn finish(mut update: QueryBuilder<Sqlite>, transaction: &mut Transaction) -> Result<Portion, CatalogueError> {
     update.push(" LIMIT ").push_bind(BATCH).push(")");
+    let done = update.build().persistent(false).execute(transaction.connection()).await?;
+    Ok(Portion::of(done.rows_affected()))
 }
 
 #[cfg(test)]
@@ -120,15 +232,17 @@ mod tests {
         let mut counts = Vec::new();
         for _ in 0..3 {
             let mut transaction = seeded.catalogue.begin().await.unwrap();
-            counts.push(requeue(&mut transaction, &app_id, &chat_id).await.unwrap());
+            let portion = requeue(&mut transaction, &app_id, &chat_id).await.unwrap();
+            counts.push((portion.count, portion.is_full));
             transaction.commit().await.unwrap();
         }
-        assert_eq!(counts, [u64::from(BATCH), 3, 0]);
+        assert_eq!(counts, [(u64::from(BATCH), true), (3, false), (0, false)]);
         let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM resources WHERE state = 'blocked'")
             .fetch_one(seeded.catalogue.read())
             .await
             .unwrap();
         assert_eq!(left, 3, "the one tried since, the one blocked otherwise, and the one elsewhere");
-        assert_eq!(requeue_left_over(seeded.catalogue.write().unwrap()).await.unwrap(), 0);
+        let mut transaction = seeded.catalogue.begin().await.unwrap();
+        assert_eq!(requeue_left_over(&mut transaction).await.unwrap().count, 0);
     }
 }

@@ -111,29 +111,38 @@ pub async fn link_stored(
     Ok(())
 }
 
-/// What was found inside a forward that is recalled already is recalled with it, as it would be if
-/// the recall had come later.
+/// A message that the platform listed.
+#[derive(Debug)]
+pub struct ListedMessage<'a> {
+    /// The app that asked.
+    pub app_id: &'a AppId,
+    /// The message that it asked for.
+    pub asked: &'a MessageId,
+    /// The message that was listed: that one, or one inside it. It is in the catalogue.
+    pub message_id: &'a MessageId,
+}
+
+/// Records which messages were listed for which. Triggers pass on recalls, in whichever order
+/// they come.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn pass_on_recall(
-    transaction: &mut Transaction,
-    app_id: &AppId,
-    container: &MessageId,
-) -> Result<(), CatalogueError> {
-    sqlx::query(
-        "UPDATE messages AS m
-         SET recalled_at = recalls.recalled_at, recalled_by = recalls.recalled_by,
-             hidden = (SELECT hide FROM recall_policy)
-         FROM recalls
-         WHERE recalls.app_id = ?1 AND recalls.message_id = ?2
-             AND m.recalled_at IS NULL AND m.event_row_id IS NULL AND m.message_row_id IN (
-                 SELECT message_row_id FROM resources WHERE app_id = ?1 AND download_message_id = ?2
-             )",
-    )
-    .bind(app_id.as_str())
-    .bind(container.as_str())
-    .execute(transaction.connection())
-    .await?;
+pub async fn note_listed(transaction: &mut Transaction, listed: &[ListedMessage<'_>]) -> Result<(), CatalogueError> {
+    if listed.is_empty() {
+        return Ok(());
+    }
+    let mut insert = QueryBuilder::<Sqlite>::new("WITH listed (app_id, asked, message_id) AS (");
+    insert.push_values(listed, |mut row, listed| {
+        row.push_bind(listed.app_id.as_str()).push_bind(listed.asked.as_str()).push_bind(listed.message_id.as_str());
+    });
+    insert.push(
+        ") INSERT INTO listed_messages (app_id, asked_message_id, message_row_id)
+         SELECT listed.app_id, listed.asked, m.message_row_id
+         FROM listed
+         JOIN messages AS m ON m.app_id = listed.app_id AND m.message_id = listed.message_id
+         WHERE TRUE
+         ON CONFLICT (app_id, asked_message_id, message_row_id) DO NOTHING",
+    );
+    insert.build().persistent(false).execute(transaction.connection()).await?;
     Ok(())
 }

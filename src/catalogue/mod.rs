@@ -5,22 +5,28 @@
 
 pub mod app_tickets;
 pub mod by_hand;
+pub mod changes;
 pub mod chats;
 pub mod cleared;
+pub mod days;
 pub mod endings;
 pub mod events;
 pub mod forwards;
 pub mod listing;
+pub mod mended;
 pub mod messages;
 pub mod names;
+pub mod query;
 pub mod quotes;
 pub mod reasons;
 pub mod recalls;
 pub mod replay;
 pub mod resources;
 pub mod retry;
+pub mod search;
 pub mod statistics;
 pub mod tenants;
+pub mod thumbnails;
 pub mod tickets;
 
 use std::fs::File;
@@ -297,6 +303,8 @@ async fn check_version(pool: &SqlitePool, path: &Path) -> Result<(), CatalogueEr
     }
 }
 
-fn known_version() -> i64 {
+/// The version of the catalogue that this program writes.
+#[must_use]
+pub fn known_version() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }

@@ -3,9 +3,9 @@
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
 use super::forwards::Surroundings;
-use super::{CatalogueError, Transaction};
+use super::{Catalogue, CatalogueError, Transaction};
 use crate::domain::download::Upstream;
-use crate::domain::id::{AppId, MessageId};
+use crate::domain::id::{AppId, ChatId, MessageId};
 use crate::domain::reason::ReasonCode;
 use crate::domain::time::Timestamp;
 
@@ -18,6 +18,8 @@ pub struct Quote<'a> {
     pub quoted: &'a str,
     /// The message that quotes it; it is in the catalogue.
     pub by: &'a MessageId,
+    /// The chat of both.
+    pub chat_id: &'a ChatId,
     /// When it was seen.
     pub seen_at: Timestamp,
 }
@@ -30,16 +32,17 @@ pub async fn insert_unseen(transaction: &mut Transaction, quotes: &[Quote<'_>]) 
     if quotes.is_empty() {
         return Ok(());
     }
-    let mut insert = QueryBuilder::<Sqlite>::new("WITH quote (app_id, message_id, quoted_by, seen_at) AS (");
+    let mut insert = QueryBuilder::<Sqlite>::new("WITH quote (app_id, message_id, quoted_by, chat_id, seen_at) AS (");
     insert.push_values(quotes, |mut row, quote| {
         row.push_bind(quote.app_id.as_str())
             .push_bind(quote.quoted)
             .push_bind(quote.by.as_str())
+            .push_bind(quote.chat_id.as_str())
             .push_bind(quote.seen_at.unix_ms());
     });
     insert.push(
-        ") INSERT INTO quoted_messages (app_id, message_id, quoted_by, state, next_attempt_at)
-         SELECT quote.app_id, quote.message_id, quote.quoted_by, 'pending', quote.seen_at
+        ") INSERT INTO quoted_messages (app_id, message_id, quoted_by, chat_id, state, next_attempt_at)
+         SELECT quote.app_id, quote.message_id, quote.quoted_by, quote.chat_id, 'pending', quote.seen_at
          FROM quote
          WHERE NOT EXISTS (
              SELECT 1 FROM messages AS m WHERE m.app_id = quote.app_id AND m.message_id = quote.message_id
@@ -68,12 +71,7 @@ pub struct Unseen {
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn next(
-    read: &SqlitePool,
-    write: &SqlitePool,
-    app_id: &AppId,
-    now: Timestamp,
-) -> Result<Option<Unseen>, CatalogueError> {
+pub async fn next(catalogue: &Catalogue, app_id: &AppId, now: Timestamp) -> Result<Option<Unseen>, CatalogueError> {
     let due = "SELECT q.message_id, q.attempts, m.tenant_key, m.chat_id, EXISTS (
              SELECT 1 FROM messages AS known WHERE known.app_id = q.app_id AND known.message_id = q.message_id
          ) AS is_known
@@ -83,7 +81,7 @@ pub async fn next(
          ORDER BY q.next_attempt_at
          LIMIT 1";
     loop {
-        let row = sqlx::query(due).bind(app_id.as_str()).bind(now.unix_ms()).fetch_optional(read).await?;
+        let row = sqlx::query(due).bind(app_id.as_str()).bind(now.unix_ms()).fetch_optional(catalogue.read()).await?;
         let Some(row) = row else { return Ok(None) };
         let (message_id, tenant_key, chat_id): (String, Option<String>, String) =
             (row.try_get("message_id")?, row.try_get("tenant_key")?, row.try_get("chat_id")?);
@@ -95,7 +93,9 @@ pub async fn next(
         };
         let message_id: MessageId = message_id.parse().map_err(|_| bad("message_id"))?;
         if row.try_get("is_known")? {
-            settle(write, app_id, &message_id, &Outcome::Found).await?;
+            let mut transaction = catalogue.begin().await?;
+            settle(&mut transaction, (app_id, &message_id), now, &Outcome::Found).await?;
+            transaction.commit().await?;
             continue;
         }
         let tenant_key = tenant_key.and_then(|key| key.parse().ok());
@@ -128,14 +128,14 @@ pub enum Outcome {
     },
 }
 
-/// Records what came of it.
+/// Records what came of a question that began at `asked_at`.
 ///
 /// # Errors
 /// If SQLite fails.
 pub async fn settle(
-    write: &SqlitePool,
-    app_id: &AppId,
-    message_id: &MessageId,
+    transaction: &mut Transaction,
+    (app_id, message_id): (&AppId, &MessageId),
+    asked_at: Timestamp,
     outcome: &Outcome,
 ) -> Result<(), CatalogueError> {
     let nothing = Upstream::default();
@@ -151,7 +151,8 @@ pub async fn settle(
     sqlx::query(
         "UPDATE quoted_messages
          SET state = ?, reason_code = ?, upstream_http_status = ?, upstream_code = ?, upstream_msg = ?,
-             upstream_log_id = ?, attempts = attempts + ?, next_attempt_at = COALESCE(?, next_attempt_at)
+             upstream_log_id = ?, attempts = attempts + ?, next_attempt_at = COALESCE(?, next_attempt_at),
+             asked_at = ?
          WHERE app_id = ? AND message_id = ?",
     )
     .bind(state)
@@ -162,9 +163,10 @@ pub async fn settle(
     .bind(upstream.log_id.as_deref())
     .bind(!is_a_wait)
     .bind(next_attempt_at.map(Timestamp::unix_ms))
+    .bind(asked_at.unix_ms())
     .bind(app_id.as_str())
     .bind(message_id.as_str())
-    .execute(write)
+    .execute(transaction.connection())
     .await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Recalls: which messages were taken back, and whether they are shown.
 //!
 //! Triggers tie a recall to its message in whichever order they come; a message that comes after
-//! its recall is born recalled.
+//! its recall is born recalled. Who recalls a forward recalls what was only seen inside it.
 
 use std::collections::HashSet;
 
@@ -28,7 +28,7 @@ pub struct Recall<'a> {
 }
 
 /// Records a recall, unless it is known already. What the platform refused as not being in the
-/// message before we knew of the recall is gone, and says so from now on.
+/// message, or in the forward, before we knew of the recall is gone, and says so from now on.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -44,15 +44,19 @@ pub async fn insert(transaction: &mut Transaction, recall: Recall<'_>) -> Result
     .execute(transaction.connection())
     .await?;
     sqlx::query(
-        "UPDATE resources SET state = ?, reason_code = ?
-         WHERE app_id = ? AND source = 'message' AND owner = ? AND state = ? AND reason_code = ?",
+        "UPDATE resources SET state = ?1, reason_code = ?2
+         WHERE state = ?3 AND reason_code = ?4 AND resource_row_id IN (
+             SELECT resource_row_id FROM resources WHERE app_id = ?5 AND source = 'message' AND owner = ?6
+             UNION ALL
+             SELECT resource_row_id FROM resources WHERE app_id = ?5 AND download_message_id = ?6
+         )",
     )
     .bind(ReasonCode::MessageDeleted.state().as_str())
     .bind(ReasonCode::MessageDeleted.as_str())
-    .bind(recall.app_id.as_str())
-    .bind(recall.message_id.as_str())
     .bind(ReasonCode::NotInMessage.state().as_str())
     .bind(ReasonCode::NotInMessage.as_str())
+    .bind(recall.app_id.as_str())
+    .bind(recall.message_id.as_str())
     .execute(transaction.connection())
     .await?;
     Ok(())

@@ -6,6 +6,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
+use super::retry::json_list;
 use super::{CatalogueError, Transaction, tickets};
 use crate::domain::download::State;
 use crate::domain::error::chain;
@@ -63,10 +64,11 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
         });
         insert.push(
             ") INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, message_row_id,
-                 download_message_id, chat_id, file_name, state, reason_code, listed_at, seen_at)
+                 download_message_id, chat_id, sender_open_id, message_type, file_name, state, reason_code, listed_at,
+                 seen_at)
              SELECT found.app_id, m.tenant_key, 'message', found.message_id, found.type, found.key, found.role,
-                 m.message_row_id, found.container, m.chat_id, found.file_name, found.state, found.reason_code,
-                 COALESCE(m.sent_at, found.seen_at), found.seen_at
+                 m.message_row_id, found.container, m.chat_id, m.sender_open_id, m.message_type, found.file_name,
+                 found.state, found.reason_code, COALESCE(m.sent_at, found.seen_at), found.seen_at
              FROM found
              JOIN messages AS m ON m.app_id = found.app_id AND m.message_id = found.message_id
              WHERE TRUE
@@ -75,6 +77,8 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
                  tenant_key = excluded.tenant_key,
                  message_row_id = excluded.message_row_id,
                  chat_id = excluded.chat_id,
+                 sender_open_id = excluded.sender_open_id,
+                 message_type = excluded.message_type,
                  listed_at = excluded.listed_at,
                  file_name = COALESCE(excluded.file_name, file_name),
                  download_message_id = iif(
@@ -108,10 +112,10 @@ pub async fn insert_by_hand(
     let refused = (!target.is_sendable()).then_some(ReasonCode::KeyUnusable);
     sqlx::query(
         "INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, index_asked, message_row_id,
-             chat_id, state, reason_code, listed_at, seen_at)
+             chat_id, sender_open_id, message_type, state, reason_code, listed_at, seen_at)
          SELECT given.app_id, COALESCE(m.tenant_key, ?11), given.source, given.owner, given.type, given.key,
-             given.role, given.index_asked, m.message_row_id, COALESCE(m.chat_id, ''), given.state, given.reason_code,
-             COALESCE(m.sent_at, given.seen_at), given.seen_at
+             given.role, given.index_asked, m.message_row_id, COALESCE(m.chat_id, ''), m.sender_open_id, m.message_type,
+             given.state, given.reason_code, COALESCE(m.sent_at, given.seen_at), given.seen_at
          FROM (SELECT ?1 AS app_id, ?2 AS source, ?3 AS owner, ?4 AS type, ?5 AS key, ?6 AS role, ?7 AS state,
              ?8 AS reason_code, ?9 AS seen_at, ?10 AS index_asked) AS given
          LEFT JOIN messages AS m
@@ -495,16 +499,20 @@ fn read_ticket_image(key: &str, index_asked: i64) -> Option<Target> {
     Some(Target::TicketImage { ticket_id: ticket_id.to_owned(), msg_id: msg_id.to_owned(), index })
 }
 
-/// Extends the leases of an owner.
+/// Extends an owner's leases of these resources.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn renew_leases(write: &SqlitePool, lease: Lease<'_>) -> Result<(), CatalogueError> {
-    sqlx::query("UPDATE resources SET lease_until = ? WHERE state = 'running' AND lease_owner = ?")
-        .bind(lease.until.unix_ms())
-        .bind(lease.owner)
-        .execute(write)
-        .await?;
+pub async fn renew_leases(write: &SqlitePool, lease: Lease<'_>, ids: &[ResourceId]) -> Result<(), CatalogueError> {
+    sqlx::query(
+        "UPDATE resources SET lease_until = ?
+         WHERE state = 'running' AND lease_owner = ? AND resource_row_id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(lease.until.unix_ms())
+    .bind(lease.owner)
+    .bind(json_list(ids))
+    .execute(write)
+    .await?;
     Ok(())
 }
 
@@ -533,31 +541,6 @@ pub async fn reclaim_of(write: &SqlitePool, owner: &str) -> Result<u64, Catalogu
         .push(", lease_owner = NULL, lease_until = NULL WHERE state = 'running' AND lease_owner = ");
     update.push_bind(owner);
     Ok(update.build().execute(write).await?.rows_affected())
-}
-
-/// Makes every blocked resource due whose cause lies in the configuration: a new start is worth
-/// one try. Returns how many there were. (That a blocked one is not stored is said to SQLite in
-/// so many words, because its index covers what is not stored.)
-///
-/// # Errors
-/// If SQLite fails.
-pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueError> {
-    Ok(requeuing_configured().build().execute(write).await?.rows_affected())
-}
-
-/// The statement for that, to which a condition may be added.
-pub(super) fn requeuing_configured() -> QueryBuilder<Sqlite> {
-    let mut update = QueryBuilder::<Sqlite>::new(
-        "UPDATE resources
-         SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
-         WHERE state = 'blocked' AND state <> 'stored' AND reason_code IN (",
-    );
-    let mut reasons = update.separated(", ");
-    for reason in ReasonCode::ALL.iter().filter(|reason| reason.lies_in_configuration()) {
-        reasons.push_bind(reason.as_str());
-    }
-    update.push(")");
-    update
 }
 
 /// Whether anything is due for an app in one queue now: a look that does not take the write lock.

@@ -2,7 +2,8 @@
 
 use futures_util::TryStreamExt as _;
 
-use super::listing::selection::{FROM_RESOURCES, Sql, push_selection};
+use super::listing::attention::{Cause, push_cause};
+use super::listing::{self, selection::Sql};
 use super::{Catalogue, CatalogueError};
 use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
@@ -14,7 +15,7 @@ pub const BATCH: usize = 500;
 
 /// What `retry` may move: what ended without bytes, and what waits for its next attempt. Running
 /// and stored resources are left alone.
-const RETRYABLE: &str = "(
+const RETRYABLE: &str = " AND (
     r.state IN ('blocked', 'gone', 'impossible')
     OR (r.state = 'pending' AND r.next_attempt_at IS NOT NULL)
 )";
@@ -30,18 +31,26 @@ WHERE r.resource_row_id IN (SELECT value FROM json_each(";
 /// If the catalogue cannot be written.
 pub async fn requeue(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<u64, CatalogueError> {
     let mut sql = Sql::new(REQUEUE);
-    sql.push_bind(json_list(ids)).push(")) AND ").push(RETRYABLE);
+    sql.push_bind(json_list(ids)).push("))").push(RETRYABLE);
     Ok(sql.build().execute(catalogue.write()?).await?.rows_affected())
 }
 
-/// The resources that a filter asks for and that may be moved. Ids are small enough to hold a
-/// whole archive's: eight bytes each.
+/// The resources that a filter asks for and that may be moved.
 ///
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn find(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Result<Vec<ResourceId>, CatalogueError> {
+    listing::ids(catalogue, filter, now, RETRYABLE).await
+}
+
+/// The resources of a group of failures that may be moved.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn find_failed(catalogue: &Catalogue, cause: &Cause) -> Result<Vec<ResourceId>, CatalogueError> {
     let mut sql = Sql::new("SELECT r.resource_row_id");
-    push_retryable(&mut sql, filter, now);
+    push_cause(&mut sql, cause);
+    sql.push(" AND ").push(RETRYABLE);
     let ids = sql.build_query_scalar::<i64>().fetch(catalogue.read()).map_ok(ResourceId).try_collect().await?;
     Ok(ids)
 }
@@ -51,10 +60,8 @@ pub async fn find(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Res
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn count(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Result<u64, CatalogueError> {
-    let mut sql = Sql::new("SELECT COUNT(*)");
-    push_retryable(&mut sql, filter, now);
-    let count: i64 = sql.build_query_scalar().fetch_one(catalogue.read()).await?;
-    Ok(u64::try_from(count).unwrap_or(0))
+    let ids = listing::ids(catalogue, filter, now, RETRYABLE).await?;
+    Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
 }
 
 /// How many of these resources may be moved.
@@ -64,15 +71,9 @@ pub async fn count(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Re
 pub async fn count_of(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<u64, CatalogueError> {
     let mut sql =
         Sql::new("SELECT COUNT(*) FROM resources AS r WHERE r.resource_row_id IN (SELECT value FROM json_each(");
-    sql.push_bind(json_list(ids)).push(")) AND ").push(RETRYABLE);
+    sql.push_bind(json_list(ids)).push("))").push(RETRYABLE);
     let count: i64 = sql.build_query_scalar().fetch_one(catalogue.read()).await?;
     Ok(u64::try_from(count).unwrap_or(0))
-}
-
-fn push_retryable(sql: &mut Sql, filter: &Filter, now: Timestamp) {
-    sql.push(FROM_RESOURCES);
-    push_selection(sql, filter, now, None);
-    sql.push(" AND ").push(RETRYABLE);
 }
 
 /// Row numbers as one bound value, however many there are.

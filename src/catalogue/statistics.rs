@@ -3,17 +3,25 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
+use super::days::{self, DayTally};
 use super::{Catalogue, CatalogueError};
 use crate::domain::download::State;
-use crate::domain::id::AppId;
+use crate::domain::id::{AppId, ChatId};
 use crate::domain::resource::Role;
 use crate::domain::time::Timestamp;
 
+/// Days in a breakdown: a month, as a screen shows it.
+const DAYS: u32 = 31;
+/// Chats in a breakdown.
+const LARGEST_CHATS: u32 = 10;
+
 /// What is in the archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Statistics {
     /// Resources in each state.
     pub states: BTreeMap<State, u64>,
@@ -37,6 +45,33 @@ pub struct Statistics {
     pub oldest_pending_at: Option<Timestamp>,
     /// When the last authentic event came in.
     pub last_event_at: Option<Timestamp>,
+}
+
+/// The statistics with what they are made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Breakdown {
+    /// The whole.
+    #[serde(flatten)]
+    pub statistics: Statistics,
+    /// The newest days that brought something, newest first.
+    pub days: Vec<DayTally>,
+    /// The chats with the most stored bytes, the largest first.
+    pub largest_chats: Vec<LargeChat>,
+}
+
+/// A chat that has much in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LargeChat {
+    /// The app that sees it.
+    pub app_id: AppId,
+    /// The chat.
+    pub chat_id: ChatId,
+    /// Its name, if it was looked up.
+    pub chat_name: Option<String>,
+    /// Its stored resources.
+    pub stored: u64,
+    /// Their bytes, equal ones counted each time.
+    pub bytes: u64,
 }
 
 impl Default for Statistics {
@@ -65,20 +100,37 @@ impl Default for Statistics {
 pub async fn statistics(catalogue: &Catalogue) -> Result<Statistics, CatalogueError> {
     // One transaction, so that the numbers belong together while the writer goes on.
     let mut snapshot = catalogue.read().begin().await?;
+    read(&mut snapshot).await
+}
+
+/// The statistics of one moment, by day and by chat too.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn breakdown(catalogue: &Catalogue) -> Result<Breakdown, CatalogueError> {
+    let mut snapshot = catalogue.read().begin().await?;
+    Ok(Breakdown {
+        statistics: read(&mut snapshot).await?,
+        days: days::newest(&mut snapshot, DAYS).await?,
+        largest_chats: largest_chats(&mut snapshot).await?,
+    })
+}
+
+async fn read(snapshot: &mut SqliteConnection) -> Result<Statistics, CatalogueError> {
     let mut statistics = Statistics::default();
-    add_tallies(&mut statistics, &mut snapshot).await?;
-    add_totals(&mut statistics, &mut snapshot).await?;
+    add_tallies(&mut statistics, snapshot).await?;
+    add_totals(&mut statistics, snapshot).await?;
     statistics.saved_bytes = statistics.bytes.saturating_sub(statistics.blob_bytes);
-    statistics.oldest_pending_at = oldest_pending_at(&mut snapshot).await?;
-    statistics.last_event_at = last_event_at(&mut snapshot).await?;
+    statistics.oldest_pending_at = oldest_pending_at(snapshot).await?;
+    statistics.last_event_at = last_event_at(snapshot).await?;
     Ok(statistics)
 }
 
 async fn add_tallies(statistics: &mut Statistics, db: &mut SqliteConnection) -> Result<(), CatalogueError> {
     let rows = sqlx::query("SELECT role, state, resources, bytes FROM tallies").fetch_all(db).await?;
     for row in &rows {
-        let role: Role = parsed(row.try_get("role")?, "role")?;
-        let state: State = parsed(row.try_get("state")?, "state")?;
+        let role: Role = parsed(row.try_get("role")?, "tallies", "role")?;
+        let state: State = parsed(row.try_get("state")?, "tallies", "state")?;
         let resources = count(row.try_get("resources")?, "tallies", "resources")?;
         *statistics.roles.entry(role).or_default() += resources;
         *statistics.states.entry(state).or_default() += resources;
@@ -160,11 +212,36 @@ async fn last_event_at(db: &mut SqliteConnection) -> Result<Option<Timestamp>, C
     received_at.map(|ms| time(ms, "events", "received_at")).transpose()
 }
 
+async fn largest_chats(db: &mut SqliteConnection) -> Result<Vec<LargeChat>, CatalogueError> {
+    let rows = sqlx::query(
+        "SELECT t.app_id, t.chat_id, c.name, t.resources, t.bytes
+         FROM chat_tallies AS t
+         LEFT JOIN chats AS c ON c.app_id = t.app_id AND c.chat_id = t.chat_id
+         WHERE t.state = 'stored' AND t.bytes > 0 AND t.chat_id <> ''
+         ORDER BY t.bytes DESC
+         LIMIT ?",
+    )
+    .bind(LARGEST_CHATS)
+    .fetch_all(db)
+    .await?;
+    let chat = |row: &SqliteRow| {
+        Ok(LargeChat {
+            app_id: parsed(row.try_get("app_id")?, "chat_tallies", "app_id")?,
+            chat_id: parsed(row.try_get("chat_id")?, "chat_tallies", "chat_id")?,
+            chat_name: row.try_get("name")?,
+            stored: count(row.try_get("resources")?, "chat_tallies", "resources")?,
+            bytes: count(row.try_get("bytes")?, "chat_tallies", "bytes")?,
+        })
+    };
+    rows.iter().map(chat).collect()
+}
+
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
     text: String,
+    table: &'static str,
     column: &'static str,
 ) -> Result<T, CatalogueError> {
-    text.parse().map_err(|error: T::Err| bad("tallies", column, error.to_string()))
+    text.parse().map_err(|error: T::Err| bad(table, column, error.to_string()))
 }
 
 fn count(value: i64, table: &'static str, column: &'static str) -> Result<u64, CatalogueError> {

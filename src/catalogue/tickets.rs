@@ -53,8 +53,8 @@ pub fn key_of(ticket_id: &str, msg_id: &str, index: Option<u32>) -> String {
 /// # Errors
 /// If SQLite fails.
 pub async fn insert(transaction: &mut Transaction, new: &NewTicketMessage<'_>) -> Result<(), CatalogueError> {
-    let message_row = insert_message(transaction, new).await?;
-    insert_images(transaction, new, message_row).await?;
+    let message = insert_message(transaction, new).await?;
+    insert_images(transaction, new, message.as_ref()).await?;
     let in_post = new.images.iter().filter(|index| index.is_some()).count();
     if in_post > 0 {
         sqlx::query(NOTE_POST)
@@ -68,13 +68,20 @@ pub async fn insert(transaction: &mut Transaction, new: &NewTicketMessage<'_>) -
     Ok(())
 }
 
-/// Records the message as one like any other, and returns its row; none if the event does not tell
-/// which message of which chat it is. It has no delivery of its own: if the chat's event comes as
-/// well, that one completes it.
+/// A message of a ticket as the catalogue has it.
+#[derive(sqlx::FromRow)]
+struct KnownMessage {
+    message_row_id: i64,
+    chat_id: String,
+}
+
+/// Records the message as one like any other, and returns what is known of it; none if the event
+/// does not tell which message of which chat it is. It has no delivery of its own: if the chat's
+/// event comes as well, that one completes it and knows its chat better.
 async fn insert_message(
     transaction: &mut Transaction,
     new: &NewTicketMessage<'_>,
-) -> Result<Option<i64>, CatalogueError> {
+) -> Result<Option<KnownMessage>, CatalogueError> {
     let (Some(message_id), Some(chat_id)) = (new.message_id, new.chat_id) else { return Ok(None) };
     sqlx::query(
         "INSERT INTO messages (app_id, message_id, tenant_key, chat_id, sender_open_id, sender_type, message_type,
@@ -95,24 +102,26 @@ async fn insert_message(
     .bind(new.seen_at.unix_ms())
     .execute(transaction.connection())
     .await?;
-    let row = sqlx::query_scalar("SELECT message_row_id FROM messages WHERE app_id = ? AND message_id = ?")
+    let known = sqlx::query_as("SELECT message_row_id, chat_id FROM messages WHERE app_id = ? AND message_id = ?")
         .bind(new.app_id.as_str())
         .bind(message_id.as_str())
         .fetch_one(transaction.connection())
         .await?;
-    Ok(Some(row))
+    Ok(Some(known))
 }
 
 async fn insert_images(
     transaction: &mut Transaction,
     new: &NewTicketMessage<'_>,
-    message_row: Option<i64>,
+    message: Option<&KnownMessage>,
 ) -> Result<(), CatalogueError> {
+    let message_row = message.map(|message| message.message_row_id);
+    let chat_id = message.map(|message| message.chat_id.as_str()).or(new.chat_id.map(ChatId::as_str)).unwrap_or("");
     let listed_at = new.sent_at.unwrap_or(new.seen_at).unix_ms();
     for some in new.images.chunks(INSERT_ROWS) {
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, index_asked, message_row_id,
-                 chat_id, state, listed_at, seen_at) ",
+                 chat_id, sender_open_id, message_type, state, listed_at, seen_at) ",
         );
         insert.push_values(some, |mut row, index| {
             row.push_bind(new.app_id.as_str())
@@ -124,7 +133,13 @@ async fn insert_images(
                 .push_bind(Role::Image.as_str())
                 .push_bind(index.is_some())
                 .push_bind(message_row)
-                .push_bind(new.chat_id.map_or("", ChatId::as_str))
+                .push_bind(chat_id)
+                .push("(SELECT sender_open_id FROM messages WHERE message_row_id = ")
+                .push_bind_unseparated(message_row)
+                .push_unseparated(")")
+                .push("(SELECT message_type FROM messages WHERE message_row_id = ")
+                .push_bind_unseparated(message_row)
+                .push_unseparated(")")
                 .push_bind(State::Pending.as_str())
                 .push_bind(listed_at)
                 .push_bind(new.seen_at.unix_ms());
@@ -135,7 +150,13 @@ async fn insert_images(
                  state = iif(state = 'impossible' AND index_asked <> excluded.index_asked, 'pending', state),
                  index_asked = excluded.index_asked,
                  message_row_id = COALESCE(excluded.message_row_id, message_row_id),
-                 chat_id = iif(excluded.chat_id = '', chat_id, excluded.chat_id),
+                 chat_id = CASE
+                     WHEN excluded.chat_id = '' THEN chat_id
+                     WHEN excluded.message_row_id IS NULL AND message_row_id IS NOT NULL THEN chat_id
+                     ELSE excluded.chat_id
+                 END,
+                 sender_open_id = COALESCE(excluded.sender_open_id, sender_open_id),
+                 message_type = COALESCE(excluded.message_type, message_type),
                  listed_at = excluded.listed_at",
         );
         insert.build().persistent(false).execute(transaction.connection()).await?;

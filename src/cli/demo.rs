@@ -38,6 +38,7 @@ use crate::feishu::client::{ClientSettings, IDLE_TIMEOUT};
 use crate::feishu::crypto::EncryptKey;
 use crate::feishu::limit::Budget;
 use crate::feishu::webhook::AppKeys;
+use crate::picture::apart::this_program;
 use crate::sandbox::event::App as SampleApp;
 use crate::sandbox::kind::{Expected, Kind, sample_events};
 use crate::sandbox::sender::Sender;
@@ -351,6 +352,8 @@ impl Access {
             limits: Limits { max_resource_bytes: MAX_RESOURCE_BYTES, retry_for: SETTLE_WITHIN },
             on_recall: OnRecall::Keep,
             min_free_bytes: MIN_FREE_BYTES,
+            shown_settings: Vec::new(),
+            program: this_program()?,
         })
     }
 }
@@ -486,7 +489,7 @@ fn invitation(format: Format, address: SocketAddr, admin_token: &Secret) -> Stri
         return serde_json::json!({ "address": format!("http://{address}"), "admin_token": token }).to_string();
     }
     format!(
-        "\nThe archive stays up until Ctrl-C. Its API, and the token for it:\n  http://{address}/api/v1/resources\n  {token}\n\n\
-         Try:\n  curl -H 'Authorization: Bearer {token}' 'http://{address}/api/v1/resources?state=blocked'"
+        "\nThe archive stays up until Ctrl-C. Its pages, and the token to sign in with:\n  http://{address}/\n  {token}\n\n\
+         The same token opens its API:\n  curl -H 'Authorization: Bearer {token}' 'http://{address}/api/v1/resources?state=blocked'"
     )
 }

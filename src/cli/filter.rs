@@ -39,8 +39,9 @@ pub struct FilterOptions {
     /// The media type: image/png, or a family: image/*
     #[arg(long, value_name = "TYPE")]
     mime: Vec<String>,
-    /// Words that all occur in the file name, the message's text, or the names of chat and sender
-    #[arg(long, value_name = "WORDS")]
+    /// A search: words, "exact phrases", -not, type: chat: sender: after: before: larger: smaller: state: sha256:
+    /// ext: mime: sort:relevance
+    #[arg(long, value_name = "SEARCH")]
     q: Vec<String>,
     /// Sent at this time or later: 2026-01-31, 2026-01-31T09:30:00+08:00, or 7d for a week ago
     #[arg(long, value_name = "TIME")]

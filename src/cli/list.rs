@@ -7,11 +7,12 @@ use clap::Args;
 use super::filter::FilterOptions;
 use super::output::{FormatOption, Printer, forgive_closed_pipe, stdout};
 use super::{Exit, Outcome};
-use crate::catalogue::Catalogue;
 use crate::catalogue::listing::resource::Resource;
 use crate::catalogue::listing::{self, PageRequest, Walk};
+use crate::catalogue::{Catalogue, search};
 use crate::clock::Clock;
 use crate::domain::filter::Filter;
+use crate::domain::query::Search;
 use crate::domain::time::Timestamp;
 
 /// List what is in the archive, newest first
@@ -24,6 +25,7 @@ use crate::domain::time::Timestamp;
   larkive list --state blocked,gone,impossible --format table
   larkive list --chat oc_5ad11d72b830411d72b836c20 --mime 'image/*' --from 7d
   larkive list --q '发票 2026' --min-size 1MB --format csv > invoices.csv
+  larkive list --q '\"final version\" type:file chat:报销 -draft after:30d'
   larkive list --state blocked | jq -r '.remedy.en' | sort | uniq -c")]
 pub struct Options {
     /// At most this many, 1 to 200 [default: all]
@@ -53,6 +55,7 @@ async fn print<W: Write>(
     now: Timestamp,
     mut printer: Printer<W>,
 ) -> Outcome {
+    let has_words = filter.search.as_ref().is_some_and(Search::has_words);
     if let Some(limit) = limit {
         let page = listing::resources(catalogue, &filter, &PageRequest { limit, cursor: None }, now).await?;
         printer.print(&page.items)?;
@@ -67,6 +70,9 @@ async fn print<W: Write>(
         }
     }
     printer.finish::<Resource>()?;
+    if has_words && search::is_behind(catalogue.read()).await? {
+        eprintln!("larkive: some texts could not be searched yet; `larkive serve` indexes them in the background");
+    }
     Ok(Exit::Done)
 }
 

@@ -2,14 +2,17 @@
 //!
 //! Exit codes: 0 done, 1 finished and found problems, 2 could not run.
 
+pub mod completions;
 pub mod config_check;
 pub mod demo;
+pub mod export;
 pub mod extract;
 pub mod fetch;
 pub mod filter;
 pub mod health;
 pub mod helpdesk;
 pub mod list;
+pub mod man;
 pub mod named;
 pub mod output;
 pub mod record;
@@ -18,6 +21,7 @@ pub mod sandbox;
 pub mod serve;
 pub mod show;
 pub mod signals;
+pub mod sql;
 pub mod stats;
 pub mod trigger;
 
@@ -25,16 +29,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::trigger::TriggerTarget;
 use crate::app::Ended;
+use crate::blob::checked::Blobs;
 use crate::blob::store::make_private_directory;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::{Fetching, Imitating, Logging, Problems, Serving, Settings, Sources};
 use crate::domain::error::chain;
 use crate::domain::id::AppId;
+use crate::picture::apart;
 use crate::telemetry;
 
 /// The stack of a thread: reading JSON nested as deep as is allowed needs about a tenth of it.
@@ -67,7 +73,7 @@ pub type Outcome = anyhow::Result<Exit>;
     name = "larkive",
     version,
     propagate_version = true,
-    after_help = "See it work without an account:\n  larkive demo\n\nRun it (settings come from the environment, .env or a TOML file):\n  larkive config check\n  larkive serve\n\nAsk the archive:\n  larkive list --state blocked\n  larkive show om_dc13264520392913993dd051dba21dcf\n\nExit codes: 0 done, 1 finished and found problems, 2 could not run."
+    after_help = "See it work without an account:\n  larkive demo\n\nRun it (settings come from the environment, .env or a TOML file):\n  larkive config check\n  larkive serve\n\nAsk the archive:\n  larkive list --state blocked\n  larkive show om_dc13264520392913993dd051dba21dcf\n  larkive export --out invoices.zip --q 发票\n\nExit codes: 0 done, 1 finished and found problems, 2 could not run."
 )]
 struct Words {
     /// A TOML file with settings; the environment wins over it
@@ -89,6 +95,8 @@ enum Command {
     List(list::Options),
     Show(show::Options),
     Stats(stats::Options),
+    Export(export::Options),
+    Sql(sql::Options),
     Fetch(fetch::Options),
     Helpdesk(helpdesk::Options),
     Retry(retry::Options),
@@ -98,6 +106,8 @@ enum Command {
         command: ConfigCommand,
     },
     Health(health::Options),
+    Completions(completions::Options),
+    Man(man::Options),
 }
 
 #[derive(Debug, Subcommand)]
@@ -110,6 +120,10 @@ enum ConfigCommand {
 /// Runs the program with the words it was started with.
 #[must_use]
 pub fn run() -> ExitCode {
+    // No command for people, and nothing of what commands need: it reads what somebody made to break it.
+    if std::env::args_os().nth(1).is_some_and(|word| word == apart::COMMAND) {
+        return apart::work();
+    }
     let words = match Words::try_parse() {
         Ok(words) => words,
         Err(error) => {
@@ -173,6 +187,11 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
         Command::List(options) => list::run(options, reading(sources).await?).await,
         Command::Show(options) => show::run(options, reading(sources).await?).await,
         Command::Stats(options) => stats::run(options, reading(sources).await?).await,
+        Command::Export(options) => {
+            let layout = Settings::load(sources)?.data;
+            export::run(options, Catalogue::open_read_only(&layout.catalogue).await?, Blobs::at(&layout.store)).await
+        }
+        Command::Sql(options) => sql::run(options, &Settings::load(sources)?.data.catalogue).await,
         Command::Retry(options) => retry::run(options, writing(sources).await?).await,
         Command::Config { command: ConfigCommand::Check } => {
             config_check::run(sources, &mut std::io::stdout(), &mut std::io::stderr())
@@ -181,6 +200,8 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
             let settings = if options.url.is_some() { None } else { Some(Settings::load(sources)?) };
             health::run(options, settings.as_ref()).await
         }
+        Command::Completions(options) => completions::run(&options, Words::command()),
+        Command::Man(options) => man::run(&options, Words::command()),
     }
 }
 

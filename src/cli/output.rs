@@ -10,6 +10,7 @@ use comfy_table::{ColumnConstraint, Row, Table, Width};
 use serde::Serialize;
 
 use super::{Exit, Outcome};
+pub use crate::domain::readable::{human_bytes, visible};
 
 /// The widest that a column of a table gets; what is longer ends with `…`.
 const WIDEST_COLUMN: u16 = 44;
@@ -108,20 +109,27 @@ impl<W: Write> Printer<W> {
     /// If they cannot be written.
     pub fn print<R: Record>(&mut self, records: &[R]) -> anyhow::Result<()> {
         match self.format {
-            Format::Table => self.print_table(records)?,
-            Format::Csv => self.print_csv(records)?,
-            Format::Ndjson => {
-                for record in records {
-                    writeln!(self.out, "{}", serde_json::to_string(record)?)?;
-                }
-            }
-            Format::Json => {
-                for record in records {
-                    let before = if self.printed == 0 { "[\n" } else { ",\n" };
-                    write!(self.out, "{before}{}", serde_json::to_string(record)?)?;
-                    self.printed += 1;
-                }
-            }
+            Format::Table => self.print_table(R::HEADINGS, records.iter().map(R::cells))?,
+            Format::Csv => self.print_csv(R::COLUMNS, records.iter().map(R::values))?,
+            Format::Json | Format::Ndjson => self.print_json(records)?,
+        }
+        self.out.flush().context("Failed to write the result")
+    }
+
+    /// Prints the next rows of something whose columns are only known now.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn print_rows<R: Serialize>(
+        &mut self,
+        columns: &[String],
+        rows: &[R],
+        cells: impl Fn(&R) -> Vec<String>,
+    ) -> anyhow::Result<()> {
+        match self.format {
+            Format::Table => self.print_table(columns, rows.iter().map(cells))?,
+            Format::Csv => self.print_csv(columns, rows.iter().map(cells))?,
+            Format::Json | Format::Ndjson => self.print_json(rows)?,
         }
         self.out.flush().context("Failed to write the result")
     }
@@ -131,39 +139,68 @@ impl<W: Write> Printer<W> {
     /// # Errors
     /// If it cannot be written.
     pub fn finish<R: Record>(mut self) -> anyhow::Result<()> {
+        let columns = if self.format == Format::Table { R::HEADINGS } else { R::COLUMNS };
+        self.end(columns)
+    }
+
+    /// The same for rows under these columns.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn end<C: AsRef<str>>(&mut self, columns: &[C]) -> anyhow::Result<()> {
         match (self.format, self.printed) {
             (Format::Json, 0) => writeln!(self.out, "[]")?,
             (Format::Json, _) => writeln!(self.out, "\n]")?,
-            (Format::Csv, 0) => self.print_csv::<R>(&[])?,
-            (Format::Table, 0) => self.print_table::<R>(&[])?,
+            (Format::Csv, 0) => self.print_csv(columns, std::iter::empty())?,
+            (Format::Table, 0) => self.print_table(columns, std::iter::empty())?,
             _ => {}
         }
         self.out.flush().context("Failed to write the result")
     }
 
-    fn print_csv<R: Record>(&mut self, records: &[R]) -> anyhow::Result<()> {
+    fn print_json<R: Serialize>(&mut self, records: &[R]) -> anyhow::Result<()> {
+        for record in records {
+            let json = serde_json::to_string(record)?;
+            match (self.format, self.printed) {
+                (Format::Json, 0) => write!(self.out, "[\n{json}")?,
+                (Format::Json, _) => write!(self.out, ",\n{json}")?,
+                _ => writeln!(self.out, "{json}")?,
+            }
+            self.printed += 1;
+        }
+        Ok(())
+    }
+
+    fn print_csv<C: AsRef<str>>(
+        &mut self,
+        columns: &[C],
+        rows: impl Iterator<Item = Vec<String>>,
+    ) -> anyhow::Result<()> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         if self.printed == 0 {
-            writer.write_record(R::COLUMNS)?;
+            writer.write_record(columns.iter().map(C::as_ref))?;
             self.printed = 1;
         }
-        for record in records {
-            writer.write_record(record.values())?;
+        for row in rows {
+            writer.write_record(row)?;
         }
         let lines = writer.into_inner().context("Failed to write the result")?;
         Ok(self.out.write_all(&lines)?)
     }
 
-    fn print_table<R: Record>(&mut self, records: &[R]) -> anyhow::Result<()> {
+    fn print_table<C: AsRef<str>>(
+        &mut self,
+        headings: &[C],
+        rows: impl Iterator<Item = Vec<String>>,
+    ) -> anyhow::Result<()> {
         let mut table = Table::new();
         table.load_style(NOTHING);
         if self.printed == 0 {
-            table.add_row(R::HEADINGS.to_vec());
+            table.add_row(headings.iter().map(|heading| visible(heading.as_ref())).collect::<Vec<_>>());
             self.printed = 1;
         }
-        for record in records {
-            let cells: Vec<String> = record.cells().iter().map(|cell| visible(cell)).collect();
-            let mut row = Row::from(cells);
+        for cells in rows {
+            let mut row = Row::from(cells.iter().map(|cell| visible(cell)).collect::<Vec<_>>());
             row.max_height(1);
             table.add_row(row);
         }
@@ -200,46 +237,9 @@ pub fn print_properties<'a>(
     Ok(())
 }
 
-/// A text that cannot move the cursor, ring, or turn the direction of what stands around it: names
-/// in messages are written by strangers.
-#[must_use]
-pub fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || is_invisible_mark(c) {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// Line separators and the marks that change the direction of writing.
-fn is_invisible_mark(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
 /// A value of CSV: nothing for nothing.
 pub fn value(value: Option<impl ToString>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
-}
-
-/// A number of bytes as people like to read it, in units of 1000.
-#[must_use]
-pub fn human_bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    let mut rest = bytes as f64;
-    let mut unit = "B";
-    for larger in UNITS {
-        // What would be printed as 1000.0 of a unit is 1.0 of the next.
-        if rest < 999.95 {
-            break;
-        }
-        rest /= 1000.0;
-        unit = larger;
-    }
-    if unit == "B" { format!("{bytes} B") } else { format!("{rest:.1} {unit}") }
 }
 
 #[cfg(test)]
@@ -290,21 +290,6 @@ mod tests {
         assert_eq!(printed(Format::Json, &[]), "[]\n");
         assert_eq!(printed(Format::Csv, &[]), "name,count\n");
         assert_eq!(printed(Format::Table, &[]), "NAME  COUNT\n");
-    }
-
-    #[test]
-    fn a_name_cannot_play_with_the_terminal() {
-        assert_eq!(visible("a\u{1b}[2Jb\n\u{9b}\u{202e}gpj.exe"), "a\\u{1b}[2Jb\\u{a}\\u{9b}\\u{202e}gpj.exe");
-        assert_eq!(visible("第四课 😀.pdf"), "第四课 😀.pdf");
-    }
-
-    #[test]
-    fn bytes_are_rounded_to_a_unit() {
-        for (bytes, shown) in
-            [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_950, "1.0 MB"), (40_000_000, "40.0 MB")]
-        {
-            assert_eq!(human_bytes(bytes), shown);
-        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `larkive serve`: webhook, workers, API, health and metrics until a signal comes.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{Outcome, signals};
@@ -10,6 +12,7 @@ use crate::config::{AdminListen, PlatformAccess, ServedApp, Serving, Settings};
 use crate::feishu::client::{ClientSettings, IDLE_TIMEOUT};
 use crate::feishu::crypto::EncryptKey;
 use crate::feishu::webhook::AppKeys;
+use crate::picture::apart::this_program;
 
 /// Run the archive: webhook, downloads, JSON API, health and metrics
 ///
@@ -30,11 +33,11 @@ pub async fn run(serving: Serving) -> Outcome {
         tracing::warn!("{warning}");
     }
     let shutdown = signals::shutdown()?;
-    let app = App::open(setup(&serving), Clock::system()).await?;
+    let app = App::open(setup(&serving, this_program()?), Clock::system()).await?;
     Ok(app.serve(shutdown).await?.into())
 }
 
-fn setup(Serving { settings, apps, .. }: &Serving) -> Setup {
+fn setup(Serving { settings, apps, shown, .. }: &Serving, program: PathBuf) -> Setup {
     Setup {
         layout: settings.data.clone(),
         apps: apps.iter().map(|app| app_setup(app, settings)).collect(),
@@ -49,6 +52,8 @@ fn setup(Serving { settings, apps, .. }: &Serving) -> Setup {
         limits: limits(settings),
         on_recall: settings.on_recall,
         min_free_bytes: settings.min_free_bytes,
+        shown_settings: shown.clone(),
+        program,
     }
 }
 

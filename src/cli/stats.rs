@@ -2,13 +2,14 @@
 
 use std::io::Write;
 
-use super::output::{Format, FormatOption, forgive_closed_pipe, print_properties, stdout, value};
+use super::output::{Format, FormatOption, forgive_closed_pipe, print_properties, stdout, value, visible};
 use super::{Exit, Outcome};
 use crate::catalogue::Catalogue;
-use crate::catalogue::statistics::{Statistics, statistics};
+use crate::catalogue::days::DayTally;
+use crate::catalogue::statistics::{Breakdown, LargeChat, Statistics, breakdown};
 use clap::Args;
 
-/// Count what is in the archive: by state, by role, bytes, and bytes saved by keeping equal ones once
+/// Count what is in the archive: by state, role, day and chat, bytes, and bytes saved by keeping equal ones once
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   larkive stats
@@ -23,21 +24,24 @@ pub struct Options {
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn run(options: Options, catalogue: Catalogue) -> Outcome {
-    let statistics = statistics(&catalogue).await?;
-    forgive_closed_pipe(print(&statistics, options.format.choose(), &mut stdout()))
+    let breakdown = breakdown(&catalogue).await?;
+    forgive_closed_pipe(print(&breakdown, options.format.choose(), &mut stdout()))
 }
 
-fn print(statistics: &Statistics, format: Format, out: &mut impl Write) -> Outcome {
+fn print(breakdown: &Breakdown, format: Format, out: &mut impl Write) -> Outcome {
     match format {
-        Format::Json | Format::Ndjson => writeln!(out, "{}", serde_json::to_string(statistics)?)?,
+        Format::Json | Format::Ndjson => writeln!(out, "{}", serde_json::to_string(breakdown)?)?,
         Format::Table => {
-            let counts = flat(statistics);
-            print_properties(out, counts.iter().map(|(name, count)| (name.as_str(), count.clone())))?;
+            let mut lines = flat(&breakdown.statistics);
+            lines.extend(breakdown.days.iter().map(|tally| (tally.day.to_string(), in_words(tally))));
+            lines.extend(breakdown.largest_chats.iter().map(|chat| (chat.chat_id.to_string(), chat_in_words(chat))));
+            print_properties(out, lines.iter().map(|(name, value)| (name.as_str(), value.clone())))?;
         }
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(Vec::new());
             writer.write_record(["name", "value"])?;
-            for (name, count) in flat(statistics) {
+            let counts = flat(&breakdown.statistics).into_iter();
+            for (name, count) in counts.chain(days(&breakdown.days)).chain(chats(&breakdown.largest_chats)) {
                 writer.write_record([name, count])?;
             }
             out.write_all(&writer.into_inner()?)?;
@@ -62,7 +66,38 @@ fn flat(statistics: &Statistics) -> Vec<(String, String)> {
         ("oldest_pending_at", value(statistics.oldest_pending_at)),
         ("last_event_at", value(statistics.last_event_at)),
     ];
-    states.chain(roles).chain(rest.map(|(name, value)| (name.to_owned(), value))).collect()
+    let rest = rest.map(|(name, value)| (name.to_owned(), value));
+    states.chain(roles).chain(rest).collect()
+}
+
+/// The days, in the same way.
+fn days(days: &[DayTally]) -> impl Iterator<Item = (String, String)> {
+    days.iter().flat_map(|tally| {
+        let counts = [
+            ("found", tally.found),
+            ("stored", tally.stored),
+            ("bytes", tally.bytes),
+            ("saved_bytes", tally.saved_bytes),
+        ];
+        counts.map(|(name, count)| (format!("days.{}.{name}", tally.day), count.to_string()))
+    })
+}
+
+/// The largest chats, in the same way.
+fn chats(chats: &[LargeChat]) -> impl Iterator<Item = (String, String)> {
+    chats.iter().flat_map(|chat| {
+        let counts = [("stored", chat.stored), ("bytes", chat.bytes)];
+        counts.map(|(name, count)| (format!("largest_chats.{}.{name}", chat.chat_id), count.to_string()))
+    })
+}
+
+fn in_words(DayTally { found, stored, bytes, saved_bytes, .. }: &DayTally) -> String {
+    format!("{found} found, {stored} stored, {bytes} bytes, {saved_bytes} of them saved")
+}
+
+fn chat_in_words(LargeChat { chat_name, stored, bytes, .. }: &LargeChat) -> String {
+    let name = chat_name.as_deref().map(|name| format!("   {}", visible(name))).unwrap_or_default();
+    format!("{stored} stored, {bytes} bytes{name}")
 }
 
 #[cfg(test)]
@@ -76,7 +111,7 @@ mod tests {
     async fn each_format_tells_the_same_numbers() {
         let seeded = Seeded::new().await;
         seeded.add("img_1", Seed::stored(&"0f".repeat(32), 68)).await;
-        let counted = statistics(&seeded.catalogue).await.unwrap();
+        let counted = breakdown(&seeded.catalogue).await.unwrap();
         let printed = |format| {
             let mut out = Vec::new();
             print(&counted, format, &mut out).unwrap();
@@ -84,10 +119,20 @@ mod tests {
         };
         let json: Value = serde_json::from_str(&printed(Format::Json)).unwrap();
         assert_eq!((&json["states"]["stored"], &json["bytes"]), (&Value::from(1), &Value::from(68)));
+        assert_eq!(
+            json["days"][0],
+            serde_json::json!({
+                "day": "2026-03-01", "found": 1, "stored": 1, "bytes": 68, "saved_bytes": 68, "roles": {"image": 1}
+            })
+        );
+        assert_eq!(json["largest_chats"][0]["chat_id"], "oc_1");
         assert_eq!(printed(Format::Ndjson).lines().count(), 1);
         let csv = printed(Format::Csv);
         assert!(csv.starts_with("name,value\n") && csv.contains("states.stored,1\n"), "{csv}");
+        assert!(csv.contains("days.2026-03-01.bytes,68\n") && csv.contains("largest_chats.oc_1.bytes,68\n"), "{csv}");
         assert!(csv.contains("last_event_at,\n"), "{csv}");
-        assert!(printed(Format::Table).contains("states.stored      1\n"), "{}", printed(Format::Table));
+        let table = printed(Format::Table);
+        assert!(table.contains("states.stored      1\n"), "{table}");
+        assert!(table.contains("2026-03-01         1 found, 1 stored, 68 bytes, 68 of them saved\n"), "{table}");
     }
 }

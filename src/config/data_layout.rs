@@ -15,6 +15,8 @@ pub struct DataLayout {
     pub store: PathBuf,
     /// Downloads under way; always on the store's file system, because publishing is a link.
     pub spool: PathBuf,
+    /// Thumbnails: a cache, which may be deleted at any time.
+    pub thumbnails: PathBuf,
 }
 
 impl DataLayout {
@@ -26,6 +28,7 @@ impl DataLayout {
             catalogue: directory.join(catalogue::FILE_NAME),
             store: directory.join("blobs"),
             spool: directory.join("spool"),
+            thumbnails: directory.join("thumbnails"),
         }
     }
 

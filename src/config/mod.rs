@@ -39,6 +39,7 @@ use self::sources::{Gathered, Reading};
 use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
+use crate::domain::setting::ShownSetting;
 use crate::feishu::limit::Budget;
 
 /// The settings of the service, whatever its apps are. `.env.example` explains each.
@@ -88,6 +89,8 @@ pub struct Serving {
     pub apps: Vec<ServedApp>,
     /// What is allowed and still deserves a line in the log, one sentence each.
     pub warnings: Vec<String>,
+    /// Every setting as administrators may see it.
+    pub shown: Vec<ShownSetting>,
 }
 
 /// What `fetch` and `helpdesk` work with.
@@ -128,9 +131,10 @@ impl Serving {
     }
 
     fn of(draft: Draft) -> Result<Self, Problems> {
+        let shown = report::lines(&draft);
         let (settings, apps) = draft.finish(AppDraft::served)?;
         let warnings = warnings(&settings, &apps);
-        Ok(Self { settings, apps, warnings })
+        Ok(Self { settings, apps, warnings, shown })
     }
 }
 
@@ -272,7 +276,7 @@ fn warnings(settings: &Settings, apps: &[ServedApp]) -> Vec<String> {
     }
     if settings.admin_token.is_none() {
         warnings.push(
-            "The JSON API is off and answers 404; set LARKIVE_ADMIN_TOKEN (16 characters or more) to turn it on."
+            "The pages and the JSON API are off and answer 404; set LARKIVE_ADMIN_TOKEN (16 characters or more) to turn them on."
                 .to_owned(),
         );
     }

@@ -76,7 +76,7 @@ settings! {
     DATA_DIR = "LARKIVE_DATA_DIR", Plain, Default("./data"), "/var/lib/larkive";
     STORE_URL = "LARKIVE_STORE_URL", Plain, Means("file://<data dir>/blobs"), "file:///srv/larkive/blobs";
     ADMIN_TOKEN = "LARKIVE_ADMIN_TOKEN", Secret,
-        Means("the JSON API is off"), "<16 characters or more, say from openssl rand -hex 32>";
+        Means("pages and JSON API are off"), "<16 characters or more, say from openssl rand -hex 32>";
     DOWNLOAD_CONCURRENCY = "LARKIVE_DOWNLOAD_CONCURRENCY", Plain, Default("16"), "16";
     MAX_RESOURCE_BYTES = "LARKIVE_MAX_RESOURCE_BYTES", Plain, Default("2 GiB"), "2 GiB";
     MIN_FREE_BYTES = "LARKIVE_MIN_FREE_BYTES", Plain, Default("1 GiB"), "1 GiB";

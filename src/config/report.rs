@@ -8,12 +8,13 @@ use super::problem::{Problems, one_line};
 use super::sources::Sources;
 use super::{Draft, Serving};
 use crate::domain::app::AppKind;
+use crate::domain::setting::{ShownSetting, ShownValue};
 
-/// The state of the configuration, in lines for people. Secrets are `***`.
+/// The state of the configuration, for people. Secrets are `***`.
 #[derive(Debug)]
 pub struct Report {
-    /// One line for each setting; with several apps, one for each setting of each app.
-    pub settings: Vec<String>,
+    /// Every setting; with several apps, every setting of each app.
+    pub settings: Vec<ShownSetting>,
     /// Everything that keeps `serve` from starting.
     pub problems: Problems,
     /// What `serve` would warn about. Empty while there are problems.
@@ -34,7 +35,7 @@ impl Report {
     }
 }
 
-fn lines(draft: &Draft) -> Vec<String> {
+pub(super) fn lines(draft: &Draft) -> Vec<ShownSetting> {
     let mut lines = Vec::new();
     for app in &draft.apps {
         lines.extend(kind_line(app));
@@ -47,25 +48,27 @@ fn lines(draft: &Draft) -> Vec<String> {
 }
 
 /// The kind of an app, which only the TOML file can say.
-fn kind_line(app: &AppDraft) -> Option<String> {
+fn kind_line(app: &AppDraft) -> Option<ShownSetting> {
     let prefix = app.place.key_prefix();
-    match &app.kind {
-        Some((kind, origin)) => Some(format!("{prefix}kind={kind}   ({origin})")),
-        None if prefix.is_empty() => None,
-        None => Some(format!("{prefix}kind={}   (default)", AppKind::default())),
-    }
+    let value = match &app.kind {
+        Some((kind, origin)) => ShownValue::Given { text: kind.to_string(), place: origin.to_string() },
+        None if prefix.is_empty() => return None,
+        None => ShownValue::Default(AppKind::default().to_string()),
+    };
+    Some(ShownSetting { key: format!("{prefix}kind"), value })
 }
 
-fn line(setting: &Setting, place: &Place, values: &Given) -> String {
+fn line(setting: &Setting, place: &Place, values: &Given) -> ShownSetting {
     let key = place.key(setting);
-    if values.is_refused(setting) {
-        return format!("{key}=   (refused)");
-    }
-    match (values.get(setting), setting.unset) {
-        (Some(raw), _) => one_line(&format!("{key}={}   ({})", shown(setting, raw), source(&key, raw))),
-        (None, Unset::Default(text)) => format!("{key}={text}   (default)"),
-        (None, Unset::Means(meaning)) => format!("{key}=   (unset: {meaning})"),
-    }
+    let value = match (values.get(setting), setting.unset) {
+        _ if values.is_refused(setting) => ShownValue::Refused,
+        (Some(raw), _) => {
+            ShownValue::Given { text: one_line(shown(setting, raw)), place: one_line(&source(&key, raw)) }
+        }
+        (None, Unset::Default(text)) => ShownValue::Default(text.to_owned()),
+        (None, Unset::Means(meaning)) => ShownValue::Unset(meaning),
+    };
+    ShownSetting { key, value }
 }
 
 fn shown<'a>(setting: &Setting, raw: &'a Raw) -> &'a str {

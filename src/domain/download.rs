@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::reason::ReasonCode;
@@ -97,7 +98,7 @@ pub fn pause(reason: ReasonCode, failures: u32, chance: f64) -> Duration {
 }
 
 /// What the platform answered when a try failed; kept to the letter for whoever has to look.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Upstream {
     /// The HTTP status, if there was an answer at all.
     pub http_status: Option<u16>,

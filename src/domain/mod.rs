@@ -2,16 +2,23 @@
 
 pub mod app;
 pub mod chat;
+pub mod day;
 pub mod digest;
 pub mod download;
 pub mod error;
 pub mod filter;
+pub mod folding;
 pub mod id;
 pub mod measure;
+pub mod media;
 pub mod message;
 pub mod proxies;
+pub mod query;
+pub mod readable;
 pub mod reason;
 pub mod resource;
+pub mod schema;
 pub mod secret;
+pub mod setting;
 pub mod source;
 pub mod time;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::download::State;
@@ -47,7 +48,7 @@ impl Owner {
 }
 
 /// A text in both languages that Larkive speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Bilingual {
     /// Simplified Chinese.
     pub zh: &'static str,

@@ -3,11 +3,13 @@
 //! Each has a stable `code`. Internals stay in the log.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::ResponseError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::catalogue::CatalogueError;
@@ -23,13 +25,19 @@ pub struct Problem {
     header: Option<(HeaderName, String)>,
 }
 
-/// The document's members.
-#[derive(Serialize)]
-struct Document<'a> {
+/// What a problem looks like: an RFC 9457 document with a stable code.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ProblemDocument")]
+pub(super) struct Document<'a> {
+    /// Always `about:blank`: the status says what kind of problem it is, the code which one.
     r#type: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The status.
     status: u16,
+    /// What is wrong and what would be right, for people.
     detail: &'a str,
+    /// Which problem it is, for programs.
     code: &'static str,
 }
 
@@ -65,12 +73,35 @@ impl Problem {
         Self { header, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
     }
 
+    /// What the caller knows is not what is here now.
+    #[must_use]
+    pub fn precondition_failed() -> Self {
+        let detail = "`If-Match` names other bytes than those that are here";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
+    }
+
     /// The range that was asked for begins behind the end.
     #[must_use]
     pub fn range_not_satisfiable(size_bytes: u64) -> Self {
         let detail = format!("there are {size_bytes} bytes, and the range lies behind them");
         let header = Some((header::CONTENT_RANGE, format!("bytes */{size_bytes}")));
         Self { header, ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", detail) }
+    }
+
+    /// The caller has asked too often, and may ask again after a pause.
+    #[must_use]
+    pub fn too_many_requests(pause: Duration) -> Self {
+        let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+        let detail = format!("too many requests; ask again in {seconds} s");
+        let header = Some((header::RETRY_AFTER, seconds.to_string()));
+        Self { header, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail) }
+    }
+
+    /// There is nothing yet, and may be in a moment.
+    #[must_use]
+    pub fn not_yet(code: &'static str, detail: &'static str) -> Self {
+        let header = Some((header::RETRY_AFTER, "2".to_owned()));
+        Self { header, ..Self::new(StatusCode::NOT_FOUND, code, detail) }
     }
 
     /// Something on our side failed; the log says what.

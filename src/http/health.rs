@@ -33,10 +33,11 @@ pub struct Vitals {
     started: Instant,
 }
 
+/// One thing that was looked at.
 #[derive(Debug, Serialize)]
-struct Check {
-    ok: bool,
-    detail: String,
+pub(super) struct Check {
+    pub(super) ok: bool,
+    pub(super) detail: String,
 }
 
 impl Check {
@@ -49,7 +50,8 @@ impl Check {
     }
 }
 
-type Checks = BTreeMap<&'static str, Check>;
+/// What was looked at, by name.
+pub(super) type Checks = BTreeMap<&'static str, Check>;
 
 impl Vitals {
     /// Checks for this catalogue and store, and the apps that are served.
@@ -64,6 +66,21 @@ impl Vitals {
     ) -> Self {
         let apps = apps.into();
         Self { catalogue, store, metrics, clock, space, apps, started: Instant::now() }
+    }
+
+    /// Whether catalogue and store are writable, there is space, and the inbox is being expanded.
+    pub(super) async fn readiness(&self) -> Checks {
+        Checks::from([
+            ("catalogue", self.catalogue_check().await),
+            ("store", self.store_check().await),
+            ("space", self.space_check()),
+            ("queue", self.queue_check().await),
+        ])
+    }
+
+    /// Free bytes for new blobs, if the file system says, and the bytes that are never touched.
+    pub(super) fn space(&self) -> (Option<u64>, u64) {
+        (self.space.free_bytes().ok(), self.space.reserve_bytes())
     }
 
     async fn catalogue_check(&self) -> Check {
@@ -134,12 +151,7 @@ pub async fn alive(vitals: web::Data<Vitals>) -> HttpResponse {
 
 /// `GET /readyz`: catalogue and store are writable, there is space, the inbox is being expanded.
 pub async fn ready(vitals: web::Data<Vitals>) -> HttpResponse {
-    answer(Checks::from([
-        ("catalogue", vitals.catalogue_check().await),
-        ("store", vitals.store_check().await),
-        ("space", vitals.space_check()),
-        ("queue", vitals.queue_check().await),
-    ]))
+    answer(vitals.readiness().await)
 }
 
 /// `GET /metrics`: Prometheus text.

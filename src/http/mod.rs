@@ -1,21 +1,33 @@
-//! The HTTP surface: webhook, health, metrics, JSON API.
+//! The HTTP surface: webhook, health, metrics, JSON API, the administrators' pages.
 
+pub mod admin;
 pub mod api;
+mod conditional;
+mod content;
 pub mod error;
 pub mod health;
+pub mod throttle;
+pub mod thumbnail;
 pub mod webhook;
 
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{Route, guard};
 
 /// What the whole internet may reach: the webhook and the sign of life.
 pub fn configure_public(config: &mut ServiceConfig) {
-    config.configure(webhook::configure).route("/healthz", web::get().to(health::alive));
+    config.configure(webhook::configure).route("/healthz", read().to(health::alive));
 }
 
 /// What only operators and administrators should reach.
 pub fn configure_admin(config: &mut ServiceConfig) {
     config
-        .route("/readyz", web::get().to(health::ready))
-        .route("/metrics", web::get().to(health::metrics))
-        .configure(api::configure);
+        .route("/readyz", read().to(health::ready))
+        .route("/metrics", read().to(health::metrics))
+        .configure(api::configure)
+        .configure(admin::configure);
+}
+
+/// GET, and HEAD with the same headers.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

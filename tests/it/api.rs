@@ -67,6 +67,7 @@ async fn without_an_admin_token_there_is_no_api() {
     }
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(ask(&app, Method::GET, path, &[]).await.status(), 200, "{path}");
+        assert_eq!(ask(&app, Method::HEAD, path, &[]).await.status(), 200, "{path}");
     }
 }
 
@@ -133,6 +134,10 @@ async fn names_survive_the_download_header() {
     for (name, plain, extended) in [
         ("第四课#1?.pdf", "___#1?.pdf", "%E7%AC%AC%E5%9B%9B%E8%AF%BE#1%3F.pdf"),
         ("a \"b\"\\c/d.pdf", "a _b__c_d.pdf", "a%20%22b%22%5Cc%2Fd.pdf"),
+        ("%2e%2e%2f..\\a.txt", "_2e_2e_2f.._a.txt", "%252e%252e%252f..%5Ca.txt"),
+        ("a\u{202e}gpj.exe", "a_gpj.exe", "a%E2%80%AEgpj.exe"),
+        ("it's*(1).txt", "it's*(1).txt", "it%27s%2A%281%29.txt"),
+        (&"档".repeat(85), &"_".repeat(85), &"%E6%A1%A3".repeat(85)),
         ("x\r\nSet-Cookie: a=b", "x__Set-Cookie: a=b", "x%0D%0ASet-Cookie%3A%20a%3Db"),
     ] {
         let (app, path) = with_file(name).await;

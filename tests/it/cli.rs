@@ -15,8 +15,24 @@ use crate::program::{ADMIN_TOKEN, Output, SECRETS, Workplace};
 use crate::support::sha256;
 use crate::wire::exchange;
 
-const COMMANDS: [&str; 12] =
-    ["serve", "demo", "sandbox", "trigger", "extract", "list", "show", "stats", "fetch", "retry", "config", "health"];
+const COMMANDS: [&str; 16] = [
+    "serve",
+    "demo",
+    "sandbox",
+    "trigger",
+    "extract",
+    "list",
+    "show",
+    "stats",
+    "export",
+    "sql",
+    "fetch",
+    "retry",
+    "config",
+    "health",
+    "completions",
+    "man",
+];
 const PROBE: &str = "/healthz";
 
 async fn platform() -> Sandbox {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use larkive::catalogue::listing::resource::Resource;
 use larkive::domain::download::State;
-use larkive::domain::message::OnRecall;
 use larkive::domain::reason::ReasonCode;
 use larkive::domain::resource::Role;
 use larkive::sandbox::event::{Notice, NoticeEvent};
@@ -13,9 +12,8 @@ use larkive::sandbox::listing::{CROWD_WORDS, FOREIGN_CHAT, Listed};
 use larkive::sandbox::samples::Media;
 use larkive::sandbox::{Route, event};
 use serde_json::json;
-use sqlx::Row as _;
 
-use crate::support::{APP_ID, Options, TestApp, VERIFICATION_TOKEN, sha256, spawn_app, spawn_app_with};
+use crate::support::{Options, TestApp, sha256, spawn_app, spawn_app_with};
 
 async fn scalar<T>(app: &TestApp, sql: &'static str) -> T
 where
@@ -260,72 +258,107 @@ async fn a_quoted_message_that_cannot_be_had_is_told_to_the_operator_and_is_no_f
     assert_eq!(app.platform.requests_of(Route::Message), 2);
 }
 
-#[tokio::test]
-async fn whoever_recalls_a_forward_recalls_what_is_inside_before_and_after_it_is_opened() {
-    let forward = Listed::Album.id(1);
-    let recall =
-        NoticeEvent { event_id: "e-recall".to_owned(), notice: Notice::Recalled { message_id: forward.clone() } };
-    for recalled_first in [true, false] {
-        let app = spawn_app_with(Options { on_recall: OnRecall::Hide, ..Options::default() }).await;
-        let recall = recall.payload(app.sender.app(), app.clock.now());
-        if recalled_first {
-            app.deliver_payload(&recall).await;
-            app.drain().await;
-        }
-        app.deliver(&event::merge_forward(&forward)).await;
-        app.drain().await;
-        if !recalled_first {
-            app.deliver_payload(&recall).await;
-            app.drain().await;
-        }
-        assert!(app.resources().await.is_empty(), "shown although recalled, first: {recalled_first}");
-        let hidden =
-            "SELECT COUNT(*) FROM v_resources WHERE hidden = 1 AND recalled_at IS NOT NULL AND state = 'stored'";
-        assert_eq!(scalar::<i64>(&app, hidden).await, 5, "recalled first: {recalled_first}");
-    }
-}
-
-/// What a row says of a resource, in the words of `extract`.
-fn words(owner: &str, role: &str, kind: Option<&str>, key: &str, file_name: Option<&str>) -> String {
-    format!("{owner} {role} {kind:?} {key} {file_name:?}")
-}
-
-#[tokio::test]
-async fn the_corpus_gives_the_same_resources_through_the_webhook_and_extract() {
-    let app = spawn_app().await;
-    // What is not opened or stored keeps what the message said of it.
-    app.fault(json!({"route": "message", "do": {"answer": {"status": 400, "code": 230_002}}}));
-    let mut extracted = BTreeSet::new();
-    for (number, (path, _)) in crate::corpus::bodies().into_iter().enumerate() {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let Ok(mut body) = larkive::feishu::json::read::<serde_json::Value>(text.trim_start_matches('\u{feff}')) else {
-            continue;
-        };
-        // The corpus uses the same few ids over and over.
-        let Some(id) = body.pointer_mut("/event/message/message_id").filter(|id| id.is_string()) else { continue };
-        *id = json!(format!("om_corpus_{number}"));
-        if body["header"]["event_type"] != "im.message.receive_v1" {
-            continue;
-        }
-        body["header"]["token"] = json!(VERIFICATION_TOKEN);
-        body["header"]["app_id"] = json!(APP_ID);
-        let rows = larkive::cli::extract::extract(&body.to_string()).unwrap().rows;
-        extracted.extend(rows.iter().map(|row| {
-            let owner = row.message_id.as_deref().unwrap();
-            words(owner, row.role.as_str(), row.kind.map(|kind| kind.as_str()), &row.key, row.file_name.as_deref())
-        }));
-        let reply = app.deliver_payload(&body).await;
-        assert_eq!(reply.status, 200, "{}", path.display());
-    }
+/// Puts a forward on the platform whose only message is a picture from another chat, and delivers it.
+async fn deliver_foreign_picture(app: &TestApp, key: &str) {
+    let content = json!({"image_key": key}).to_string();
+    let picture =
+        json!({"message_id": "om_inside", "msg_type": "image", "chat_id": FOREIGN_CHAT, "body": {"content": content}});
+    let forward = json!({"message_id": "om_forward", "msg_type": "merge_forward", "body": {"content": "words"}});
+    app.platform.put_message("om_forward", vec![forward, picture]);
+    app.deliver(&event::merge_forward("om_forward")).await;
     app.drain().await;
-    let rows = sqlx::query("SELECT message_id, role, type, key, file_name FROM v_resources");
-    let rows = rows.fetch_all(app.catalogue.read()).await.unwrap();
-    let archived: BTreeSet<_> = rows
-        .iter()
-        .map(|row| words(row.get(0), row.get(1), row.get(2), row.get(3), row.get::<Option<&str>, _>(4)))
-        .collect();
-    assert!(extracted.len() > 100, "only {} resources in the corpus", extracted.len());
-    let missing: Vec<_> = extracted.difference(&archived).collect();
-    let surplus: Vec<_> = archived.difference(&extracted).collect();
-    assert!(missing.is_empty() && surplus.is_empty(), "missing: {missing:#?}\nsurplus: {surplus:#?}");
+}
+
+async fn tell(app: &TestApp, notice: Notice) {
+    app.clock.set(app.clock.now().after(Duration::from_secs(60)));
+    let event = NoticeEvent { event_id: format!("{:032x}", fastrand::u128(..)), notice };
+    app.deliver_payload(&event.payload(app.sender.app(), app.clock.now())).await;
+    app.drain().await;
+}
+
+#[tokio::test]
+async fn what_the_forwards_chat_had_blocked_is_due_again_when_that_chat_clears_and_not_its_own() {
+    let app = spawn_app().await;
+    let key = Media::Png.key(1);
+    app.fault(json!({"route": "resource", "times": 1, "do": {"answer": {"status": 400, "code": 234_004}}}));
+    deliver_foreign_picture(&app, &key).await;
+    let blocked = app.resource(&key).await.resource;
+    assert_eq!(blocked.reason_code, Some(ReasonCode::AppNotInChat));
+    assert_eq!(blocked.chat_id.unwrap().as_str(), FOREIGN_CHAT);
+
+    tell(&app, Notice::BotAdded { chat_id: FOREIGN_CHAT.to_owned() }).await;
+    assert_eq!(app.resource(&key).await.resource.state, State::Blocked, "nobody asks that chat");
+    tell(&app, Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() }).await;
+    app.assert_stored(&key).await;
+}
+
+#[tokio::test]
+async fn a_forwards_chat_that_clears_during_the_try_is_made_good_for() {
+    let app = spawn_app().await;
+    let key = Media::Png.key(1);
+    let refusal = json!({"answer": {"status": 400, "code": 234_004}});
+    app.fault(json!({"route": "resource", "times": 1, "delay_ms": 300, "do": refusal}));
+    let delivering = deliver_foreign_picture(&app, &key);
+    let adding = async {
+        app.platform.until_called(Route::Resource, 1).await;
+        tell(&app, Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() }).await;
+    };
+    tokio::join!(delivering, adding);
+    app.assert_stored(&key).await;
+}
+
+#[tokio::test]
+async fn a_quoted_message_is_asked_for_again_when_its_chat_clears() {
+    for (code, unrelated, cleared_by) in [
+        (230_002, "all_members", Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() }),
+        (
+            231_203,
+            "not_anyone",
+            Notice::ChatRestricted { chat_id: event::GROUP_CHAT.to_owned(), downloads: "all_members" },
+        ),
+    ] {
+        let app = spawn_app().await;
+        let quoted = Listed::Picture.id(3);
+        app.fault(json!({"route": "message", "times": 1, "do": {"answer": {"status": 400, "code": code}}}));
+        app.deliver(&event::reply("om_1", &quoted)).await;
+        app.drain().await;
+        tell(&app, Notice::ChatRestricted { chat_id: event::GROUP_CHAT.to_owned(), downloads: unrelated }).await;
+        tell(&app, Notice::BotAdded { chat_id: FOREIGN_CHAT.to_owned() }).await;
+        assert_eq!(app.platform.requests_of(Route::Message), 1, "{code}: another cause, another chat");
+        assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM v_quoted_failed").await, 1);
+
+        tell(&app, cleared_by).await;
+        assert_eq!(scalar::<i64>(&app, "SELECT COUNT(*) FROM v_quoted_failed").await, 0, "{code}");
+        assert_eq!(app.resources().await[0].state, State::Stored, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_quoted_message_whose_chat_clears_during_the_question_is_asked_for_once_more() {
+    let app = spawn_app().await;
+    let refusal = json!({"answer": {"status": 400, "code": 230_002}});
+    app.fault(json!({"route": "message", "delay_ms": 300, "times": 2, "do": refusal}));
+    app.deliver(&event::reply("om_1", &Listed::Picture.id(3))).await;
+    app.platform.until_called(Route::Message, 1).await;
+    tell(&app, Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() }).await;
+    assert_eq!(app.platform.requests_of(Route::Message), 2, "the second refusal is believed");
+    assert_eq!(scalar::<String>(&app, "SELECT reason_code FROM v_quoted_failed").await, "app_not_in_chat");
+}
+
+#[tokio::test]
+async fn many_that_wait_for_the_same_bytes_go_on_at_once_when_they_are_refused() {
+    let app = spawn_app().await;
+    // A second each, if nobody were told, would be more than anybody waits for here.
+    let messages = 60;
+    app.fault(json!({"route": "resource", "do": {"answer": {"status": 400, "code": 234_003}}}));
+    let content = json!({"image_key": Media::Png.key(1)}).to_string();
+    let item =
+        |id: &str, kind: &str, content: &str| json!({"message_id": id, "msg_type": kind, "body": {"content": content}});
+    let inside = (0..messages).map(|n| item(&format!("om_inside_{n}"), "image", &content));
+    let items = std::iter::once(item("om_forward", "merge_forward", "words")).chain(inside).collect();
+    app.platform.put_message("om_forward", items);
+    app.deliver(&event::merge_forward("om_forward")).await;
+    app.drain().await;
+    let refused = "SELECT COUNT(*) FROM resources WHERE reason_code = 'not_in_message'";
+    assert_eq!(scalar::<i64>(&app, refused).await, messages);
 }

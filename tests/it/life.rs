@@ -60,6 +60,16 @@ where
     }
 }
 
+/// More pictures in one message than are made due at once.
+pub const MANY: i64 = 1_100;
+
+/// A message with that many.
+pub fn album() -> event::MessageEvent {
+    let picture = |seed| json!({"tag": "img", "image_key": Media::Png.key(seed)});
+    let pictures: Vec<_> = (0..MANY.unsigned_abs()).map(picture).collect();
+    event::post("om_album", &json!({"content": [pictures]}))
+}
+
 #[tokio::test]
 async fn stored_bytes_stay_when_the_message_is_recalled() {
     let app = spawn_app().await;
@@ -211,6 +221,19 @@ async fn what_a_chat_had_blocked_is_due_again_when_the_cause_clears() {
         assert_eq!(app.resource(&elsewhere).await.resource.state, State::Blocked, "{blocked_by}: another chat");
         assert_eq!(app.platform.requests_for(&elsewhere), 1);
     }
+}
+
+#[tokio::test]
+async fn however_much_the_configuration_had_blocked_a_start_tries_all_of_it_again() {
+    let app = spawn_app().await;
+    app.fault(json!({"route": "resource", "do": refusal(99_991_672)}));
+    app.deliver(&album()).await;
+    app.drain().await;
+    assert_eq!(app.count("SELECT COUNT(*) FROM resources WHERE reason_code = 'scope_missing'").await, MANY);
+    app.platform.clear_faults();
+    let app = app.restart().await;
+    app.drain().await;
+    assert_eq!(app.count("SELECT COUNT(*) FROM resources WHERE state = 'stored'").await, MANY);
 }
 
 #[tokio::test]

@@ -419,6 +419,22 @@ async fn a_message_that_a_ticket_told_first_still_brings_what_its_own_event_tell
 }
 
 #[tokio::test]
+async fn a_ticket_does_not_move_what_its_messages_own_event_has_placed() {
+    let app = spawn_app().await;
+    let ticket = TicketEvent::sample(Images::One, 3);
+    app.deliver(&event::image(&ticket.message_id, &Media::Png.key(9))).await;
+    app.deliver_payload(&ticket.payload(sample_app(&app), app.clock.now())).await;
+    let mut without_message = ticket.payload(sample_app(&app), app.clock.now());
+    without_message["header"]["event_id"] = "another".into();
+    without_message["event"]["message_id"] = json!(null);
+    app.deliver_payload(&without_message).await;
+    app.drain().await;
+    let of_ticket = app.resource(&ticket.images()[0].key()).await.resource;
+    assert_eq!(of_ticket.message_id.unwrap().as_str(), ticket.message_id);
+    assert_eq!(of_ticket.chat_id.unwrap().as_str(), event::GROUP_CHAT);
+}
+
+#[tokio::test]
 async fn a_ticket_event_that_cannot_be_read_is_kept_and_shown() {
     let app = spawn_app().await;
     let mut payload = TicketEvent::sample(Images::One, 4).payload(sample_app(&app), app.clock.now());

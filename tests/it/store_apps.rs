@@ -12,6 +12,7 @@ use larkive::sandbox::{Route, Sandbox};
 use serde_json::{Value, json};
 
 use crate::apps::{Neighbour, app_at, archive_of, fault, platform};
+use crate::life::{MANY, album};
 use crate::program::Workplace;
 use crate::support::{APP_ID, ENCRYPT_KEY, TestApp, until};
 
@@ -106,6 +107,17 @@ async fn a_try_that_was_overtaken_by_its_ticket_does_not_wait_for_the_next_one()
     store.deliver_ticket(&archive, "ticket-1").await;
     archive.drain().await;
     archive.assert_stored(&key).await;
+}
+
+#[tokio::test]
+async fn however_many_wait_for_a_ticket_all_go_on_with_it() {
+    let (store, _platform, archive) = store_app().await;
+    store.deliver(&archive, &album()).await;
+    archive.drain().await;
+    assert_eq!(archive.count("SELECT COUNT(*) FROM resources WHERE state = 'blocked'").await, MANY);
+    store.deliver_ticket(&archive, "ticket-1").await;
+    archive.drain().await;
+    assert_eq!(archive.count("SELECT COUNT(*) FROM resources WHERE state = 'stored'").await, MANY);
 }
 
 #[tokio::test]

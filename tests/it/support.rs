@@ -20,6 +20,7 @@ use larkive::domain::id::AppId;
 use larkive::domain::message::OnRecall;
 use larkive::domain::proxies::TrustedProxies;
 use larkive::domain::secret::Secret;
+use larkive::domain::setting::ShownSetting;
 use larkive::domain::time::Timestamp;
 use larkive::feishu::client::ClientSettings;
 use larkive::feishu::crypto::EncryptKey;
@@ -46,6 +47,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// When the tests' clock starts: 2026-01-01T00:00:00Z.
 const START_MS: i64 = 1_767_225_600_000;
 
+/// Where, in a test's own directory, the platform finds what is not one of its samples.
+const FIXTURES: &str = "fixtures";
+
 /// How a test wants its archive.
 pub struct Options {
     pub app_id: &'static str,
@@ -62,8 +66,10 @@ pub struct Options {
     pub idle_timeout: Duration,
     pub budget: Budget,
     pub on_recall: OnRecall,
+    pub trusted_proxies: TrustedProxies,
     /// Further apps, each at whatever platform and with whatever keys it says.
     pub neighbours: Vec<AppSetup>,
+    pub shown_settings: Vec<ShownSetting>,
 }
 
 impl Default for Options {
@@ -82,7 +88,9 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(20),
             budget: Budget::OFF,
             on_recall: OnRecall::Keep,
+            trusted_proxies: TrustedProxies::default(),
             neighbours: Vec::new(),
+            shown_settings: Vec::new(),
         }
     }
 }
@@ -102,7 +110,7 @@ pub struct TestApp {
     wake: std::sync::Arc<dyn Fn() + Send + Sync>,
     shutdown: CancellationToken,
     serving: JoinHandle<anyhow::Result<Ended>>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 pub async fn spawn_app() -> TestApp {
@@ -111,8 +119,10 @@ pub async fn spawn_app() -> TestApp {
 
 pub async fn spawn_app_with(options: Options) -> TestApp {
     let clock = Clock::fixed(Timestamp::from_unix_ms(START_MS).unwrap());
-    let platform = Sandbox::start(SandboxOptions { clock: clock.clone(), ..SandboxOptions::default() }).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
+    let fixtures = Some(directory.path().join(FIXTURES));
+    let options_of_platform = SandboxOptions { clock: clock.clone(), fixtures, ..SandboxOptions::default() };
+    let platform = Sandbox::start(options_of_platform).await.unwrap();
     let layout = DataLayout::within(directory.path());
     let app = App::open(setup(&options, layout.clone(), &platform), clock.clone()).await.unwrap();
     let (address, admin_address) = (app.address().unwrap(), app.admin_address().unwrap());
@@ -135,7 +145,7 @@ pub async fn spawn_app_with(options: Options) -> TestApp {
         wake,
         shutdown,
         serving,
-        _directory: directory,
+        directory,
     }
 }
 
@@ -147,12 +157,14 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         apps: here.chain(options.neighbours.iter().cloned()).collect(),
         listen: "127.0.0.1:0".parse().unwrap(),
         admin_listen: options.admin_listen,
-        trusted_proxies: TrustedProxies::default(),
+        trusted_proxies: options.trusted_proxies.clone(),
         admin_token: options.admin_token.map(Secret::new),
         download_concurrency: options.download_concurrency,
         limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
         on_recall: options.on_recall,
         min_free_bytes: options.min_free_bytes,
+        shown_settings: options.shown_settings.clone(),
+        program: env!("CARGO_BIN_EXE_larkive").into(),
     }
 }
 
@@ -222,6 +234,7 @@ impl TestApp {
                  + (SELECT COUNT(*) FROM event_outcomes WHERE result = 'pending')
                  + (SELECT COUNT(*) FROM resources
                     WHERE state = 'running' OR (state = 'pending' AND COALESCE(next_attempt_at, 0) <= ?1))
+                 + (SELECT COUNT(*) FROM search_pending) + (SELECT COUNT(*) FROM name_pending)
                  + (SELECT COUNT(*) FROM quoted_messages WHERE state = 'pending' AND next_attempt_at <= ?1)",
         )
         .bind(self.clock.now().unix_ms())
@@ -261,6 +274,13 @@ impl TestApp {
         let bytes = std::fs::read(self.blob_path(resource)).unwrap();
         assert_eq!(sha256(&bytes), sample.digest().to_string(), "{key}");
         detail
+    }
+
+    /// Lets the platform hand out these bytes under a key that is none of its samples.
+    pub fn shelve(&self, key: &str, bytes: &[u8]) {
+        let fixtures = self.directory.path().join(FIXTURES);
+        std::fs::create_dir_all(&fixtures).unwrap();
+        std::fs::write(fixtures.join(key), bytes).unwrap();
     }
 
     pub fn blob_path(&self, resource: &Resource) -> PathBuf {

@@ -1,5 +1,6 @@
 //! Chats as they are shown: each with its counts, which are kept, not counted.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 
@@ -12,7 +13,7 @@ use crate::domain::id::{AppId, ChatId};
 use crate::domain::time::Timestamp;
 
 /// A chat, as one app sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Chat {
     /// The app.
     pub app_id: AppId,

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use sqlx::sqlite::SqliteRow;
 
+use super::attention::BoundedCount;
 use super::cursor::{Cursor, Scope};
 use super::decode::Columns;
 use super::selection::Sql;
@@ -13,6 +15,7 @@ use super::{ListingError, Page, PageRequest, cut, resume};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::id::{AppId, EventRowId};
 use crate::domain::resource::names;
+use crate::domain::schema::choices;
 use crate::domain::time::Timestamp;
 
 /// What became of a delivery.
@@ -41,8 +44,12 @@ names!(
     Unparsed = "unparsed",
 );
 
+choices! {
+    DeliveryResult: "What became of a delivery.";
+}
+
 /// A delivery of the platform.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Delivery {
     /// Its id in this catalogue.
     pub id: EventRowId,
@@ -86,6 +93,59 @@ pub async fn deliveries(
     let rows = page_sql(results, before, i64::from(request.limit) + 1).build().fetch_all(catalogue.read()).await?;
     let deliveries = rows.iter().map(Delivery::decode).collect::<Result<_, _>>()?;
     Ok(cut(deliveries, request, |last: &Delivery| Cursor { asked_at, sort: last.id.0, row: last.id.0 }.encode(&scope)))
+}
+
+/// One delivery.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn find(catalogue: &Catalogue, id: EventRowId) -> Result<Option<Delivery>, CatalogueError> {
+    // The newest delivery before the one after it is the one itself, if it is there.
+    let row = page_sql(&[], id.0.saturating_add(1), 1).build().fetch_optional(catalogue.read()).await?;
+    let delivery = row.as_ref().map(Delivery::decode).transpose()?;
+    Ok(delivery.filter(|delivery| delivery.id == id))
+}
+
+/// The payload of a delivery, or as much of it as is worth showing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// Its beginning.
+    pub text: String,
+    /// How long it is as a whole.
+    pub size_bytes: u64,
+}
+
+/// The first characters of a delivery's payload, unless its message is hidden.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn payload(catalogue: &Catalogue, id: EventRowId, chars: u32) -> Result<Option<Payload>, CatalogueError> {
+    let row: Option<(String, i64)> = sqlx::query_as(
+        "SELECT substr(e.payload, 1, ?), octet_length(e.payload)
+         FROM events AS e
+         WHERE e.event_row_id = ? AND NOT EXISTS (
+             SELECT 1 FROM messages AS m
+             WHERE m.app_id = e.app_id AND m.message_id = e.message_id AND m.hidden = 1
+         )",
+    )
+    .bind(chars)
+    .bind(id.0)
+    .fetch_optional(catalogue.read())
+    .await?;
+    Ok(row.map(|(text, size_bytes)| Payload { text, size_bytes: u64::try_from(size_bytes).unwrap_or(0) }))
+}
+
+/// How many deliveries could not be read.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn count_unparsed(catalogue: &Catalogue) -> Result<BoundedCount, CatalogueError> {
+    let counted: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM (SELECT 1 FROM event_outcomes WHERE result = 'unparsed' LIMIT ?)")
+            .bind(BoundedCount::LIMIT)
+            .fetch_one(catalogue.read())
+            .await?;
+    Ok(BoundedCount::of(counted))
 }
 
 fn page_sql(results: &[DeliveryResult], before: i64, limit: i64) -> Sql {

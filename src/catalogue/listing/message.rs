@@ -1,5 +1,6 @@
 //! Messages as they are shown: what was said around a resource, once for each app that saw it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteRow;
@@ -12,7 +13,7 @@ use crate::domain::message::{Problem, SenderType};
 use crate::domain::time::Timestamp;
 
 /// Who sent something. The members are null where nobody said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Sender {
     /// The sender as this app sees them.
     pub open_id: Option<OpenId>,
@@ -34,7 +35,7 @@ impl Sender {
 }
 
 /// A message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Message {
     /// The app that saw it.
     pub app_id: AppId,
@@ -70,26 +71,76 @@ pub struct Message {
     pub recalled_by: Option<String>,
 }
 
+/// What [`Message`] is read from.
+const SELECT_MESSAGES: &str = "SELECT
+    m.message_row_id, m.app_id, m.tenant_key, m.message_id, m.chat_id, c.name AS chat_name,
+    COALESCE(m.chat_type, c.chat_type) AS chat_type, m.thread_id, m.parent_id, m.sender_open_id,
+    s.name AS sender_name, m.sender_type, m.message_type, m.text, m.problem, m.sent_at, m.seen_at, m.recalled_at,
+    m.recalled_by
+FROM messages AS m
+LEFT JOIN chats AS c ON c.app_id = m.app_id AND c.chat_id = m.chat_id
+LEFT JOIN senders AS s ON s.app_id = m.app_id AND s.open_id = m.sender_open_id";
+
 /// The messages with this id, one for each app, without those that are hidden.
 ///
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn find(catalogue: &Catalogue, id: &MessageId) -> Result<Vec<Message>, CatalogueError> {
     let sql = format!(
-        "SELECT
-            m.message_row_id, m.app_id, m.tenant_key, m.message_id, m.chat_id, c.name AS chat_name,
-            COALESCE(m.chat_type, c.chat_type) AS chat_type, m.thread_id, m.parent_id, m.sender_open_id,
-            s.name AS sender_name, m.sender_type, m.message_type, m.text, m.problem, m.sent_at, m.seen_at, m.recalled_at,
-            m.recalled_by
-        FROM messages AS m
-        LEFT JOIN chats AS c ON c.app_id = m.app_id AND c.chat_id = m.chat_id
-        LEFT JOIN senders AS s ON s.app_id = m.app_id AND s.open_id = m.sender_open_id
-        WHERE m.app_id IN {apps} AND m.message_id = ? AND m.hidden = 0
-        ORDER BY m.app_id",
+        "{SELECT_MESSAGES} WHERE m.app_id IN {apps} AND m.message_id = ? AND m.hidden = 0 ORDER BY m.app_id",
         apps = apps_of("messages"),
     );
     // Only our own words are in the text; the id is bound.
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(id.as_str()).fetch_all(catalogue.read()).await?;
+    rows.iter().map(Message::decode).collect()
+}
+
+/// A message among those around it in its chat, oldest first: at most `each` before it and as many
+/// after it. What is hidden is left out; a message without a time has no place among others.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn around(catalogue: &Catalogue, message: &Message, each: u32) -> Result<Vec<Message>, CatalogueError> {
+    let mut around = neighbours(catalogue, message, Side::Before, each).await?;
+    around.reverse();
+    around.push(message.clone());
+    around.extend(neighbours(catalogue, message, Side::After, each).await?);
+    Ok(around)
+}
+
+/// Which neighbours are meant.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Before,
+    After,
+}
+
+/// The neighbours of a message on one side, the nearest first.
+async fn neighbours(
+    catalogue: &Catalogue,
+    message: &Message,
+    side: Side,
+    limit: u32,
+) -> Result<Vec<Message>, CatalogueError> {
+    let (comparison, order) = match side {
+        Side::Before => ("<", "DESC"),
+        Side::After => (">", "ASC"),
+    };
+    let sql = format!(
+        "{SELECT_MESSAGES} WHERE m.app_id = ?1 AND m.chat_id = ?2 AND m.hidden = 0
+            AND (m.sent_at, m.message_row_id) {comparison} (
+                ?3, (SELECT message_row_id FROM messages WHERE app_id = ?1 AND message_id = ?4)
+            )
+        ORDER BY m.sent_at {order}, m.message_row_id {order} LIMIT ?5"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(message.app_id.as_str())
+        .bind(message.chat_id.as_str())
+        .bind(message.sent_at.map(Timestamp::unix_ms))
+        .bind(message.message_id.as_str())
+        .bind(i64::from(limit))
+        .fetch_all(catalogue.read())
+        .await?;
     rows.iter().map(Message::decode).collect()
 }
 

@@ -3,28 +3,38 @@
 //! Pages go by keys, never by counting rows: a page costs the same wherever it lies, and rows that
 //! are added while somebody turns pages neither repeat nor hide what was there.
 
+pub mod attention;
 pub mod chat;
+pub mod columns;
 pub mod delivery;
+pub mod extent;
 pub mod message;
 pub mod resource;
 
 mod cursor;
 mod decode;
+mod plan;
+mod relevance;
 #[cfg(test)]
 pub(crate) mod seed;
 pub(in crate::catalogue) mod selection;
+mod stretch;
 #[cfg(test)]
 mod tests;
 
 use std::ops::RangeInclusive;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::cursor::{Cursor, Scope};
+use self::plan::Plan;
 use self::resource::{Resource, SELECT_RESOURCES};
-use self::selection::{FROM_RESOURCES, Sql, push_order, push_selection};
-use super::{Catalogue, CatalogueError};
+use self::stretch::{Found, Reader, Stretch};
+use super::{Catalogue, CatalogueError, search};
 use crate::domain::filter::Filter;
+use crate::domain::id::ResourceId;
+use crate::domain::query::Order;
 use crate::domain::time::Timestamp;
 
 /// How many items a page may have: enough for a screen, little enough for memory.
@@ -32,7 +42,7 @@ pub const PAGE_LIMITS: RangeInclusive<u32> = 1..=200;
 /// How many items a page has if nobody says.
 pub const DEFAULT_LIMIT: u32 = 50;
 /// Rows read at once by whoever wants all of them.
-const STRIDE: u32 = 500;
+const STRIDE: usize = 500;
 
 /// Which page is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +54,20 @@ pub struct PageRequest {
 }
 
 /// One page of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     /// The items, newest first.
     pub items: Vec<T>,
     /// What to ask the next page with; none on the last page.
     pub next_cursor: Option<String>,
+    /// Whether so many rows had to be looked at that this page was ended before it was full. The
+    /// cursor goes on from there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stopped_early: bool,
+    /// Whether words were looked for and some texts are not in the index yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub index_incomplete: bool,
 }
 
 /// Why there is no page.
@@ -71,10 +89,12 @@ impl From<sqlx::Error> for ListingError {
     }
 }
 
-/// A place in the listing of resources.
+/// A place in a listing of resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::catalogue) struct Position {
-    listed_at: i64,
+    /// What the listing is ordered by: a time, or a row of the text index.
+    sort: i64,
+    /// The resource.
     row: i64,
 }
 
@@ -92,12 +112,74 @@ pub async fn resources(
     let scope = Scope { list: "resources", filter: &canonical };
     let cursor = resume(request, &scope)?;
     let asked_at = cursor.map_or(now, |cursor| cursor.asked_at);
-    let after = cursor.map(|cursor| Position { listed_at: cursor.sort, row: cursor.row });
-    let rows = rows_after(catalogue, filter, asked_at, after, request.limit.saturating_add(1)).await?;
-    Ok(cut(rows, request, |last| {
-        let Position { listed_at, row } = last.position();
-        Cursor { asked_at, sort: listed_at, row }.encode(&scope)
-    }))
+    let after = cursor.map(|Cursor { sort, row, .. }| Position { sort, row });
+    let plan = Plan::new(catalogue, filter, asked_at).await?;
+    let limit = request.limit as usize;
+    // One more is read than is shown, to know whether there is more.
+    let mut stretch = read(catalogue, &plan, after, limit.saturating_add(1)).await?;
+    let next = match stretch.found.len() > limit {
+        true => limit.checked_sub(1).and_then(|last| stretch.found.get(last)).map(|last| last.position),
+        false => stretch.rest,
+    };
+    stretch.found.truncate(limit);
+    Ok(Page {
+        stopped_early: next.is_some() && stretch.found.len() < limit,
+        index_incomplete: plan.expression.is_some() && search::is_behind(catalogue.read()).await?,
+        next_cursor: next.map(|Position { sort, row }| Cursor { asked_at, sort, row }.encode(&scope)),
+        items: decode_all(&stretch.found)?,
+    })
+}
+
+/// How many resources a filter asks for, counted up to a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// So many were seen.
+    pub seen: u32,
+    /// Whether there may be more.
+    pub more: bool,
+}
+
+/// Counts what a filter asks for, up to `limit` and within the work that a page may take.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn count_up_to(
+    catalogue: &Catalogue,
+    filter: &Filter,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Count, CatalogueError> {
+    let plan = Plan::new(catalogue, &filter.newest_first(), now).await?;
+    let reader = Reader { catalogue, plan: &plan, select: SELECT_IDS, also: None };
+    let stretch = reader.read(None, limit as usize + 1).await?;
+    let seen = u32::try_from(stretch.found.len()).unwrap_or(u32::MAX);
+    Ok(Count { seen: seen.min(limit), more: seen > limit || stretch.rest.is_some() })
+}
+
+/// What a row is known by.
+const SELECT_IDS: &str = "SELECT r.resource_row_id, r.listed_at";
+
+/// The ids of everything that a filter asks for, as asked at `now`, and for which a further
+/// condition holds. Ids are small enough to hold a whole archive's: eight bytes each.
+pub(in crate::catalogue) async fn ids(
+    catalogue: &Catalogue,
+    filter: &Filter,
+    now: Timestamp,
+    also: &'static str,
+) -> Result<Vec<ResourceId>, CatalogueError> {
+    let plan = Plan::new(catalogue, &filter.newest_first(), now).await?;
+    let reader = Reader { catalogue, plan: &plan, select: SELECT_IDS, also: Some(also) };
+    let (mut ids, mut after) = (Vec::new(), None);
+    loop {
+        let stretch = reader.read(after, STRIDE).await?;
+        for found in &stretch.found {
+            ids.push(ResourceId(sqlx::Row::try_get(&found.row, "resource_row_id")?));
+        }
+        after = stretch.rest;
+        if after.is_none() {
+            return Ok(ids);
+        }
+    }
 }
 
 /// Everything that a filter asks for, a stretch at a time: for whoever prints it all and keeps
@@ -130,33 +212,37 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// If the catalogue cannot be read.
     pub async fn next(&mut self) -> Result<Vec<Resource>, CatalogueError> {
-        let after = match self.next {
-            Next::Start => None,
-            Next::After(position) => Some(position),
-            Next::Nowhere => return Ok(Vec::new()),
-        };
-        let rows = rows_after(self.catalogue, &self.filter, self.asked_at, after, STRIDE).await?;
-        self.next = match rows.last() {
-            Some(last) if rows.len() == STRIDE as usize => Next::After(last.position()),
-            _ => Next::Nowhere,
-        };
-        Ok(rows)
+        let plan = Plan::new(self.catalogue, &self.filter, self.asked_at).await?;
+        loop {
+            let after = match self.next {
+                Next::Start => None,
+                Next::After(position) => Some(position),
+                Next::Nowhere => return Ok(Vec::new()),
+            };
+            let stretch = read(self.catalogue, &plan, after, STRIDE).await?;
+            self.next = stretch.rest.map_or(Next::Nowhere, Next::After);
+            if !stretch.found.is_empty() {
+                return decode_all(&stretch.found);
+            }
+        }
     }
 }
 
-async fn rows_after(
+async fn read(
     catalogue: &Catalogue,
-    filter: &Filter,
-    asked_at: Timestamp,
+    plan: &Plan,
     after: Option<Position>,
-    limit: u32,
-) -> Result<Vec<Resource>, CatalogueError> {
-    let mut sql = Sql::new(SELECT_RESOURCES);
-    sql.push(FROM_RESOURCES);
-    push_selection(&mut sql, filter, asked_at, after);
-    push_order(&mut sql, limit);
-    let rows = sql.build().fetch_all(catalogue.read()).await?;
-    rows.iter().map(Resource::decode).collect()
+    limit: usize,
+) -> Result<Stretch, CatalogueError> {
+    let reader = Reader { catalogue, plan, select: SELECT_RESOURCES, also: None };
+    match plan.order() {
+        Order::Newest => reader.read(after, limit).await,
+        Order::Relevance => relevance::read(reader, after, limit).await,
+    }
+}
+
+fn decode_all(found: &[Found]) -> Result<Vec<Resource>, CatalogueError> {
+    found.iter().map(|found| Resource::decode(&found.row)).collect()
 }
 
 /// The place that a request goes on from.
@@ -171,5 +257,5 @@ fn cut<T>(mut rows: Vec<T>, request: &PageRequest, cursor_after: impl FnOnce(&T)
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next_cursor = rows.last().filter(|_| more).map(cursor_after);
-    Page { items: rows, next_cursor }
+    Page { items: rows, next_cursor, stopped_early: false, index_incomplete: false }
 }

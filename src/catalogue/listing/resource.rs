@@ -1,12 +1,13 @@
 //! Resources as they are shown: one row with everything a reader may want to know about it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 
-use super::Position;
 use super::decode::Columns;
 use super::message::Sender;
 use super::selection::{FROM_RESOURCES, Sql};
+use crate::catalogue::retry::json_list;
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::digest::Digest;
 use crate::domain::download::{State, Upstream};
@@ -17,7 +18,7 @@ use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
 
 /// A resource. Its JSON is the public form; what only the flat forms have is left out there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Resource {
     /// Its id in this catalogue.
     pub id: ResourceId,
@@ -89,7 +90,7 @@ pub struct Resource {
 }
 
 /// One resource with its history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Detail {
     /// The resource.
     #[serde(flatten)]
@@ -99,7 +100,7 @@ pub struct Detail {
 }
 
 /// One try to download a resource.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Try {
     /// When it began.
     pub started_at: Timestamp,
@@ -124,11 +125,6 @@ pub(super) const SELECT_RESOURCES: &str = "SELECT
     r.attempts, r.next_attempt_at, m.sent_at, r.seen_at, r.stored_at, m.recalled_at, r.listed_at";
 
 impl Resource {
-    /// Where a listing goes on after this resource.
-    pub(super) fn position(&self) -> Position {
-        Position { listed_at: self.listed_at.unix_ms(), row: self.id.0 }
-    }
-
     pub(super) fn decode(row: &SqliteRow) -> Result<Self, CatalogueError> {
         let r = Columns::of(row, "resources", "resource_row_id")?;
         let m = Columns::of(row, "messages", "message_row_id")?;
@@ -201,6 +197,18 @@ pub async fn find(catalogue: &Catalogue, id: ResourceId) -> Result<Option<Resour
     sql.push(" AND COALESCE(m.hidden, 0) = 0");
     let row = sql.build().fetch_optional(catalogue.read()).await?;
     row.as_ref().map(Resource::decode).transpose()
+}
+
+/// Those of the resources with these ids that are not hidden, in no order.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn find_all(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<Vec<Resource>, CatalogueError> {
+    let mut sql = Sql::new(SELECT_RESOURCES);
+    sql.push(FROM_RESOURCES).push(" WHERE r.resource_row_id IN (SELECT value FROM json_each(");
+    sql.push_bind(json_list(ids)).push(")) AND COALESCE(m.hidden, 0) = 0");
+    let rows = sql.build().fetch_all(catalogue.read()).await?;
+    rows.iter().map(Resource::decode).collect()
 }
 
 /// Adds its tries to a resource.

@@ -3,6 +3,7 @@
 use sqlx::sqlite::SqliteQueryResult;
 use tempfile::TempDir;
 
+use crate::catalogue::search::{self, Progress};
 use crate::catalogue::{Catalogue, FILE_NAME};
 use crate::domain::download::State;
 use crate::domain::id::{EventRowId, ResourceId};
@@ -88,7 +89,7 @@ impl Seeded {
         Self { catalogue, directory }
     }
 
-    /// Adds a resource, and its message unless it is there; `key` tells resources of a message apart.
+    /// Adds a resource, and its message and sender unless they are there; `key` tells resources of a message apart.
     pub(crate) async fn add(&self, key: &str, seed: Seed) -> ResourceId {
         sqlx::query(
             "INSERT INTO messages (app_id, message_id, chat_id, chat_type, sender_open_id, sender_type,
@@ -107,6 +108,12 @@ impl Seeded {
         .execute(self.catalogue.write().unwrap())
         .await
         .unwrap();
+        sqlx::query("INSERT INTO senders (app_id, open_id) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(seed.app_id)
+            .bind(seed.sender)
+            .execute(self.catalogue.write().unwrap())
+            .await
+            .unwrap();
         self.add_resource(key, &seed).await
     }
 
@@ -114,10 +121,10 @@ impl Seeded {
         let stored_at = (seed.state == State::Stored).then_some(seed.sent_at + 9);
         let lease = (seed.state == State::Running).then_some("worker");
         let done = sqlx::query(
-            "INSERT INTO resources (app_id, source, owner, type, key, role, message_row_id, chat_id, file_name,
-                mime, size_bytes, sha256, state, reason_code, upstream_code, next_attempt_at, lease_owner, lease_until,
+            "INSERT INTO resources (app_id, source, owner, type, key, role, message_row_id, chat_id,
+                sender_open_id, message_type, file_name, mime, size_bytes, sha256, state, reason_code, upstream_code, next_attempt_at, lease_owner, lease_until,
                 listed_at, seen_at, stored_at)
-            SELECT ?, 'message', m.message_id, 'image', ?, ?, m.message_row_id, m.chat_id, ?,
+            SELECT ?, 'message', m.message_id, 'image', ?, ?, m.message_row_id, m.chat_id, m.sender_open_id, m.message_type, ?,
                 ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
             FROM messages AS m WHERE m.app_id = ? AND m.message_id = ?",
         )
@@ -142,7 +149,15 @@ impl Seeded {
         .execute(self.catalogue.write().unwrap())
         .await
         .unwrap();
+        self.index().await;
         ResourceId(done.last_insert_rowid())
+    }
+
+    /// Brings the text index up to date.
+    pub(crate) async fn index(&self) {
+        let mut transaction = self.catalogue.begin().await.unwrap();
+        while search::catch_up(&mut transaction).await.unwrap() == Progress::More {}
+        transaction.commit().await.unwrap();
     }
 
     /// Adds a delivery, with an outcome if it has one of its own.
@@ -160,8 +175,10 @@ impl Seeded {
         EventRowId(id)
     }
 
-    /// Runs one statement.
+    /// Runs one statement, and indexes what it has changed.
     pub(crate) async fn run(&self, sql: &'static str) -> SqliteQueryResult {
-        sqlx::query(sql).execute(self.catalogue.write().unwrap()).await.unwrap()
+        let done = sqlx::query(sql).execute(self.catalogue.write().unwrap()).await.unwrap();
+        self.index().await;
+        done
     }
 }

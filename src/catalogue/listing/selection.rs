@@ -1,15 +1,16 @@
-//! From a filter to SQL: the one place where it is put together.
+//! From a plan to SQL: the one place where it is put together.
 //!
-//! Values are always bound. What is pushed as text are column names, and names of states that the
-//! program itself knows.
+//! Values are always bound. What is pushed as text are column names, and names of states and
+//! sources that the program itself knows.
 
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::Position;
+use super::plan::{Column, Equality, Lead, Plan};
 use crate::domain::download::State;
-use crate::domain::filter::{Filter, MimePattern, Search};
+use crate::domain::filter::{Filter, MimePattern, Moment};
+use crate::domain::query::{Kind, Traits};
 use crate::domain::source::Source;
-use crate::domain::time::Timestamp;
 
 /// A query under construction.
 pub(in crate::catalogue) type Sql = QueryBuilder<Sqlite>;
@@ -25,7 +26,7 @@ LEFT JOIN senders AS s ON s.app_id = r.app_id AND s.open_id = m.sender_open_id";
 ///
 /// It is never joined. With statistics at hand SQLite may put a Bloom filter in front of a join,
 /// and reads the whole other table to fill it.
-pub(super) fn apps_of(table: &'static str) -> String {
+pub(in crate::catalogue) fn apps_of(table: &'static str) -> String {
     format!(
         "(
     WITH RECURSIVE apps (app_id) AS (
@@ -38,31 +39,31 @@ pub(super) fn apps_of(table: &'static str) -> String {
     )
 }
 
-/// Pushes the WHERE clause over [`FROM_RESOURCES`] for everything that a filter asks for, that is
-/// not hidden, and that comes after a position in the listing.
-pub(in crate::catalogue) fn push_selection(
-    sql: &mut Sql,
-    filter: &Filter,
-    asked_at: Timestamp,
-    after: Option<Position>,
-) {
-    sql.push(" WHERE COALESCE(m.hidden, 0) = 0");
-    push_states(sql, &filter.state);
-    push_indexed(sql, "r.chat_id", &filter.chat_id);
-    push_check(sql, "r.role", filter.role.iter().map(|role| role.as_str()));
-    push_check(sql, "r.source", filter.source.iter().map(|source| source.as_str()));
-    push_check(sql, "r.app_id", &filter.app_id);
-    push_check(sql, "COALESCE(m.sender_open_id, '')", &filter.sender);
-    push_check(sql, "COALESCE(m.message_type, '')", &filter.message_type);
-    push_messages(sql, filter);
-    push_digests(sql, filter);
-    push_mime(sql, &filter.mime);
-    if let Some(search) = &filter.search {
-        push_search(sql, search);
+/// Which part of the listing is read: behind one place, up to and with another.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Window {
+    pub(super) after: Option<Position>,
+    pub(super) through: Option<Position>,
+}
+
+/// Pushes the WHERE clause over [`FROM_RESOURCES`] for everything in a window that a plan asks for
+/// and that is not hidden.
+pub(super) fn push_selection(sql: &mut Sql, plan: &Plan, window: Window) {
+    push_lead(sql, plan, window);
+    push_checks(sql, plan);
+}
+
+/// Pushes the WHERE clause for what leads, within a window.
+pub(super) fn push_lead(sql: &mut Sql, plan: &Plan, window: Window) {
+    sql.push(" WHERE TRUE");
+    match plan.lead {
+        Lead::Words | Lead::Everything => {}
+        Lead::Few => push_few(sql, plan),
+        Lead::Column(column) => push_column(sql, plan, column),
     }
-    push_size(sql, " >= ", filter.min_size);
-    push_size(sql, " <= ", filter.max_size);
-    push_time(sql, filter, asked_at, after);
+    if plan.lead != Lead::Words {
+        push_time(sql, plan, window);
+    }
 }
 
 /// Pushes the order of every listing, newest first, and its limit.
@@ -70,34 +71,58 @@ pub(super) fn push_order(sql: &mut Sql, limit: u32) {
     sql.push(" ORDER BY r.listed_at DESC, r.resource_row_id DESC LIMIT ").push_bind(i64::from(limit));
 }
 
-fn push_states(sql: &mut Sql, states: &[State]) {
-    push_indexed(sql, "r.state", states.iter().map(|state| state.as_str()));
-    if !states.is_empty() && !states.contains(&State::Stored) {
-        // To the letter the condition of the partial index by state, which SQLite cannot derive.
-        sql.push(" AND r.state <> '").push(State::Stored).push("'");
+/// Pushes what is checked on rows that were found in the order of the listing.
+pub(super) fn push_checks(sql: &mut Sql, plan: &Plan) {
+    let filter = &plan.filter;
+    sql.push(" AND COALESCE(m.hidden, 0) = 0");
+    for equality in &plan.equalities {
+        push_check(sql, " AND +", equality);
+    }
+    for inequality in &plan.inequalities {
+        push_check(sql, " AND NOT COALESCE(+", inequality);
+        sql.push(", FALSE)");
+    }
+    push_mime(sql, &filter.mime);
+    push_size(sql, " >= ", filter.min_size);
+    push_size(sql, " <= ", filter.max_size);
+    if plan.lead == Lead::Words {
+        push_messages(sql, filter);
+    }
+    if let Some(search) = &filter.search {
+        push_traits(sql, " AND ", &search.wanted);
+        push_traits(sql, " AND NOT ", &search.unwanted);
+        push_size(sql, " >= ", search.larger);
+        push_size(sql, " <= ", search.smaller);
     }
 }
 
-/// A condition on a column whose index is in the order of the listing. One value is a stretch of
-/// that index; several would have to be sorted again for every page, so they are only checked.
-fn push_indexed<T: ToString>(sql: &mut Sql, column: &'static str, values: impl IntoIterator<Item = T>) {
-    let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
-    match values.as_slice() {
-        [one] => {
-            sql.push(" AND ").push(column).push(" = ").push_bind(one.clone());
-        }
-        several => push_check(sql, column, several),
+/// The column whose index is read. What its partial index leaves out is said to the letter, because
+/// SQLite cannot derive it.
+fn push_column(sql: &mut Sql, plan: &Plan, column: Column) {
+    let is_led = |equality: &&Equality| equality.column == column && equality.is_listed();
+    let Some(equality) = plan.equalities.iter().find(is_led) else { return };
+    let Some(value) = equality.values.first() else { return };
+    sql.push(" AND ").push(column.name()).push(" = ").push_bind(value.clone());
+    match column {
+        Column::State => sql.push(" AND r.state <> '").push(State::Stored).push("'"),
+        Column::Source => sql.push(" AND r.source <> '").push(Source::Message).push("'"),
+        _ => sql,
+    };
+}
+
+fn push_few(sql: &mut Sql, plan: &Plan) {
+    if !plan.filter.message_id.is_empty() {
+        return push_messages(sql, &plan.filter);
+    }
+    for digests in plan.equalities.iter().filter(|equality| equality.column == Column::Digest) {
+        push_check(sql, " AND ", digests);
     }
 }
 
-/// A condition that is checked on rows found in the order of the listing. Unary plus and COALESCE
-/// keep SQLite from beginning with another index or table, and from sorting what it finds there.
-fn push_check<T: ToString>(sql: &mut Sql, column: &'static str, values: impl IntoIterator<Item = T>) {
-    let values: Vec<T> = values.into_iter().collect();
-    if !values.is_empty() {
-        sql.push(" AND +").push(column);
-        push_in(sql, &values);
-    }
+/// Unary plus keeps SQLite from beginning with another index, and from sorting what it finds there.
+fn push_check(sql: &mut Sql, before: &'static str, equality: &Equality) {
+    sql.push(before).push(equality.column.name());
+    push_in(sql, &equality.values);
 }
 
 fn push_in<T: ToString>(sql: &mut Sql, values: &[T]) {
@@ -123,19 +148,17 @@ fn push_messages(sql: &mut Sql, filter: &Filter) {
     sql.push("))");
 }
 
-fn push_digests(sql: &mut Sql, filter: &Filter) {
-    if !filter.sha256.is_empty() {
-        sql.push(" AND r.sha256");
-        push_in(sql, &filter.sha256);
-    }
-}
-
 fn push_mime(sql: &mut Sql, patterns: &[MimePattern]) {
     if patterns.is_empty() {
         return;
     }
+    sql.push(" AND ");
+    push_any_mime(sql, patterns);
+}
+
+fn push_any_mime(sql: &mut Sql, patterns: &[MimePattern]) {
     let (families, exact): (Vec<_>, Vec<_>) = patterns.iter().partition(|pattern| pattern.family().is_some());
-    sql.push(" AND (r.mime");
+    sql.push("(+r.mime");
     push_in(sql, &exact.iter().map(|pattern| pattern.as_str()).collect::<Vec<_>>());
     for family in families.iter().filter_map(|pattern| pattern.family()) {
         sql.push(" OR substr(r.mime, 1, ").push(family.len()).push(") = ").push_bind(family.to_owned());
@@ -143,29 +166,31 @@ fn push_mime(sql: &mut Sql, patterns: &[MimePattern]) {
     sql.push(")");
 }
 
-fn push_search(sql: &mut Sql, search: &Search) {
-    for word in search.words() {
-        let pattern = format!("%{}%", escape_like(word));
-        sql.push(" AND (");
-        let mut places = sql.separated(" OR ");
-        for column in ["r.file_name", "m.text", "c.name", "s.name"] {
-            places.push(column).push_unseparated(" LIKE ").push_bind_unseparated(pattern.clone());
-            places.push_unseparated(" ESCAPE '\\'");
+/// What is no matter of one column. A row of which something is not known does not have it.
+fn push_traits(sql: &mut Sql, before: &'static str, traits: &Traits) {
+    if traits.mixes_kinds() {
+        sql.push(before).push("COALESCE(FALSE");
+        for kind in &traits.kinds {
+            match kind {
+                Kind::Role(role) => sql.push(" OR +r.role = ").push_bind(role.as_str()),
+                Kind::MessageType(name) => sql.push(" OR +r.message_type IS ").push_bind(*name),
+            };
         }
-        sql.push(")");
+        sql.push(", FALSE)");
     }
-}
-
-/// A word with LIKE's own signs made ordinary.
-fn escape_like(word: &str) -> String {
-    let mut escaped = String::with_capacity(word.len());
-    for c in word.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            escaped.push('\\');
+    if !traits.extensions.is_empty() {
+        sql.push(before).push("COALESCE(FALSE");
+        for extension in &traits.extensions {
+            // Only letters and digits are in it, so LIKE has no signs of its own there.
+            sql.push(" OR r.file_name LIKE ").push_bind(format!("%.{extension}"));
         }
-        escaped.push(c);
+        sql.push(", FALSE)");
     }
-    escaped
+    if !traits.mimes.is_empty() {
+        sql.push(before).push("COALESCE(");
+        push_any_mime(sql, &traits.mimes);
+        sql.push(", FALSE)");
+    }
 }
 
 fn push_size(sql: &mut Sql, comparison: &'static str, size: Option<u64>) {
@@ -174,15 +199,27 @@ fn push_size(sql: &mut Sql, comparison: &'static str, size: Option<u64>) {
     }
 }
 
-/// A position lies before the filter's `to`. SQLite would use only one of two upper bounds on the
-/// index, and the looser one makes late pages slow, so only the tighter one is said.
-fn push_time(sql: &mut Sql, filter: &Filter, asked_at: Timestamp, after: Option<Position>) {
-    if let Some(from) = filter.from {
-        sql.push(" AND r.listed_at >= ").push_bind(from.resolve(asked_at).unix_ms());
+/// SQLite would use only one of two bounds on the same side of the index, and the looser one makes
+/// late pages slow, so only the tighter one is said. A place in the listing is within its times.
+fn push_time(sql: &mut Sql, plan: &Plan, window: Window) {
+    let (from, to) = times(plan);
+    if let Some(Position { sort, row }) = window.through {
+        sql.push(" AND (r.listed_at, r.resource_row_id) >= (").push_bind(sort).push(", ").push_bind(row).push(")");
+    } else if let Some(from) = from {
+        sql.push(" AND r.listed_at >= ").push_bind(from);
     }
-    if let Some(Position { listed_at, row }) = after {
-        sql.push(" AND (r.listed_at, r.resource_row_id) < (").push_bind(listed_at).push(", ").push_bind(row).push(")");
-    } else if let Some(to) = filter.to {
-        sql.push(" AND r.listed_at < ").push_bind(to.resolve(asked_at).unix_ms());
+    if let Some(Position { sort, row }) = window.after {
+        sql.push(" AND (r.listed_at, r.resource_row_id) < (").push_bind(sort).push(", ").push_bind(row).push(")");
+    } else if let Some(to) = to {
+        sql.push(" AND r.listed_at < ").push_bind(to);
     }
+}
+
+/// The first millisecond that a plan asks for, and the first one behind.
+pub(super) fn times(plan: &Plan) -> (Option<i64>, Option<i64>) {
+    let resolve = |moment: Moment| moment.resolve(plan.asked_at).unix_ms();
+    let search = plan.search();
+    let from = [plan.filter.from, search.and_then(|search| search.after)];
+    let to = [plan.filter.to, search.and_then(|search| search.before)];
+    (from.into_iter().flatten().map(resolve).max(), to.into_iter().flatten().map(resolve).min())
 }

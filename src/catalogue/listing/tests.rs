@@ -5,7 +5,9 @@ use proptest::test_runner::{Config, TestCaseError};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::delivery::{DeliveryResult, deliveries};
+use super::plan::Plan;
 use super::seed::{NOON_MS, Seed, Seeded, noon};
+use super::selection::{FROM_RESOURCES, Sql, Window, push_order, push_selection};
 use super::*;
 use crate::domain::download::State;
 use crate::domain::id::{MessageId, ResourceId};
@@ -60,6 +62,19 @@ async fn every_filter_finds_its_own_and_nothing_else() {
         ("mime", "text/plain,application/*"),
         ("q", "课"),
         ("q", "contract 50%_OFF 报销"),
+        ("q", "第四课#1"),
+        ("q", "ＣＯＮＴＲ 四课"),
+        ("q", "\"please see\" -发票"),
+        ("q", "type:file,post"),
+        ("q", "chat:报销 see"),
+        ("q", "chat:oc_2"),
+        ("q", "-chat:oc_1"),
+        ("q", "sender:ou_2 -ext:png"),
+        ("q", "ext:pdf,doc"),
+        ("q", "-type:image 课"),
+        ("q", "before:2h mime:application/* larger:5KB smaller:5KB state:stored"),
+        ("q", "课 before:2h chat:oc_2 sender:ou_2 type:file"),
+        ("q", "课 sort:relevance"),
         ("to", "2h"),
         ("to", "2026-03-01T12:00:00Z"),
         ("min_size", "5000"),
@@ -72,6 +87,15 @@ async fn every_filter_finds_its_own_and_nothing_else() {
     for nothing in [
         ("q", "contract 报废"),
         ("q", "50%off"),
+        ("q", "ontract"),
+        ("q", "\"contrac\""),
+        ("q", "课四"),
+        ("q", "课 -contract"),
+        ("q", "课 -报销"),
+        ("q", "课 chat:oc_1"),
+        ("q", "课 chat:nowhere"),
+        ("q", "课 type:image"),
+        ("q", "课 after:2h"),
         ("message_id", "om_3"),
         ("mime", "application/pd"),
         ("min_size", "5001"),
@@ -156,36 +180,138 @@ async fn deliveries_are_found_by_what_became_of_them() {
 }
 
 #[tokio::test]
-async fn common_listings_read_an_index_in_order_and_sort_nothing() {
+async fn what_changes_is_found_as_it_is_now() {
     let seeded = Seeded::new().await;
-    let after = Some(Position { listed_at: NOON_MS, row: 7 });
+    let seed = Seed { file_name: Some("旧名.pdf"), text: Some("合同"), ..Seed::default() };
+    let first = seeded.add("img_1", seed.clone()).await;
+    let second = seeded.add("img_2", seed).await;
+    seeded.run("UPDATE resources SET file_name = '新名.pdf' WHERE key = 'img_1'").await;
+    assert_eq!(ids(&seeded, &[("q", "旧名")]).await, [second]);
+    assert_eq!(ids(&seeded, &[("q", "新名 合同")]).await, [first]);
+    seeded.run("UPDATE messages SET text = '发票'").await;
+    assert_eq!(ids(&seeded, &[("q", "合同")]).await, []);
+    // The row that was indexed anew comes with the others of its millisecond, in any order.
+    let mut both = ids(&seeded, &[("q", "发票")]).await;
+    both.sort();
+    assert_eq!(both, [first, second]);
+    seeded.run("UPDATE resources SET listed_at = listed_at + 5 WHERE key = 'img_1'").await;
+    assert_eq!(ids(&seeded, &[("q", "发票")]).await, [first, second]);
+    seeded.run("UPDATE chats SET name = '财务'").await;
+    seeded.run("UPDATE chats SET name = '行政'").await;
+    assert_eq!(ids(&seeded, &[("q", "财务")]).await, []);
+    assert_eq!(ids(&seeded, &[("q", "行政 新名")]).await, [first]);
+    seeded.run("DELETE FROM resources WHERE key = 'img_1'").await;
+    assert_eq!(ids(&seeded, &[("q", "发票")]).await, [second]);
+}
+
+#[tokio::test]
+async fn the_best_come_first_and_each_once_when_relevance_counts() {
+    let seeded = Seeded::new().await;
+    let named = |message_id: &str, file_name, sent_at| Seed {
+        message_id: message_id.to_owned(),
+        text: Some("关于发票"),
+        file_name,
+        sent_at,
+        ..Seed::default()
+    };
+    let in_text = seeded.add("img_1", named("om_1", Some("总结.pdf"), NOON_MS)).await;
+    let at_the_beginning = seeded.add("img_2", named("om_2", Some("发票.pdf"), 0)).await;
+    let in_the_name = seeded.add("img_3", named("om_3", Some("电子发票.pdf"), 5)).await;
+    let best = filter(&[("q", "发票 sort:relevance")]);
+    let mut request = PageRequest { limit: 1, cursor: None };
+    let mut seen = Vec::new();
+    loop {
+        let page = resources(&seeded.catalogue, &best, &request, noon()).await.unwrap();
+        seen.extend(page.items.iter().map(|resource| resource.id));
+        seeded.add(&format!("late_{}", seen.len()), named("om_late", Some("发票"), NOON_MS)).await;
+        request.cursor = page.next_cursor;
+        if request.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, [at_the_beginning, in_the_name, in_text]);
+}
+
+#[tokio::test]
+async fn a_page_that_would_take_too_long_stops_and_says_so() {
+    let seeded = Seeded::new().await;
+    seeded.add("img", Seed::default()).await;
+    sqlx::query(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000)
+        INSERT INTO resources (app_id, source, owner, type, key, role, state, listed_at, seen_at, file_name)
+        SELECT 'cli_a', 'image', '', '', 'img_' || i, 'image', 'pending', i, i, 'a b' FROM n",
+    )
+    .execute(seeded.catalogue.write().unwrap())
+    .await
+    .unwrap();
+    seeded.run("UPDATE resources SET size_bytes = 7, file_name = 'a  b' WHERE key = 'img_3'").await;
+    for pairs in [vec![("max_size", "7")], vec![("q", "\"a  b\" smaller:7")]] {
+        let rare = filter(&pairs);
+        let mut request = PageRequest { limit: 50, cursor: None };
+        let (mut pages, mut seen) = (0, 0);
+        loop {
+            let page = resources(&seeded.catalogue, &rare, &request, noon()).await.unwrap();
+            assert_eq!(page.stopped_early, page.next_cursor.is_some());
+            (pages, seen) = (pages + 1, seen + page.items.len());
+            request.cursor = page.next_cursor;
+            if request.cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!((pages, seen), (2, 1), "{pairs:?}");
+        let mut walk = Walk::new(&seeded.catalogue, rare.clone(), noon());
+        assert_eq!(walk.next().await.unwrap().len(), 1);
+        assert!(count_up_to(&seeded.catalogue, &rare, 1000, noon()).await.unwrap().more);
+    }
+    let count = count_up_to(&seeded.catalogue, &Filter::default(), 1000, noon()).await.unwrap();
+    assert_eq!(count, Count { seen: 1000, more: true });
+    let count = count_up_to(&seeded.catalogue, &filter(&[("chat_id", "oc_1")]), 1000, noon()).await.unwrap();
+    assert_eq!(count, Count { seen: 1, more: false });
+}
+
+/// The steps in which SQLite reads a page of what these filters ask for, and their order.
+async fn steps(seeded: &Seeded, pairs: &[(&str, &str)]) -> Vec<String> {
+    let plan = Plan::new(&seeded.catalogue, &filter(pairs), noon()).await.unwrap();
+    let window = Window { after: Some(Position { sort: NOON_MS, row: 7 }), through: None };
+    let mut sql = Sql::new("EXPLAIN QUERY PLAN ");
+    sql.push(SELECT_RESOURCES).push(FROM_RESOURCES);
+    push_selection(&mut sql, &plan, window);
+    push_order(&mut sql, 50);
+    let rows = sql.build().fetch_all(seeded.catalogue.read()).await.unwrap();
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+#[tokio::test]
+async fn every_single_filter_reads_an_index_in_order_and_sorts_nothing() {
+    let seeded = Seeded::new().await;
+    let sha256 = "ab".repeat(32);
     for (pairs, index) in [
         (vec![], "resources_listed"),
         (vec![("from", "7d"), ("to", "1d")], "resources_listed"),
+        (vec![("state", "stored")], "resources_listed"),
         (vec![("state", "blocked")], "resources_by_state"),
         (vec![("state", "blocked,gone")], "resources_listed"),
         (vec![("chat_id", "oc_1")], "resources_by_chat"),
         (vec![("chat_id", "oc_1"), ("from", "7d")], "resources_by_chat"),
-        (vec![("sender", "ou_1")], "resources_listed"),
-        (vec![("app_id", "cli_a")], "resources_listed"),
-        (vec![("role", "image"), ("message_type", "post")], "resources_listed"),
-        (vec![("q", "words")], "resources_listed"),
+        (vec![("sender", "ou_1")], "resources_by_sender"),
+        (vec![("sender", "ou_1"), ("chat_id", "oc_1"), ("to", "7d")], "resources_by_sender"),
+        (vec![("app_id", "cli_a")], "resources_by_app"),
+        (vec![("role", "image")], "resources_by_role"),
+        (vec![("message_type", "post")], "resources_by_message_type"),
+        (vec![("mime", "image/png")], "resources_by_mime"),
+        (vec![("mime", "image/*")], "resources_listed"),
+        (vec![("source", "lingo")], "resources_by_source"),
+        (vec![("source", "message")], "resources_listed"),
+        (vec![("sha256", &sha256)], "resources_by_digest"),
+        (vec![("q", "type:image -state:gone")], "resources_by_role"),
+        (vec![("q", "after:7d larger:1MB")], "resources_listed"),
     ] {
-        let mut sql = Sql::new("EXPLAIN QUERY PLAN ");
-        sql.push(SELECT_RESOURCES).push(FROM_RESOURCES);
-        push_selection(&mut sql, &filter(&pairs), noon(), after);
-        push_order(&mut sql, 50);
-        let rows = sql.build().fetch_all(seeded.catalogue.read()).await.unwrap();
-        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        let plan = steps(&seeded, &pairs).await;
         assert!(plan[0].contains(index), "{pairs:?}: {plan:#?}");
         assert!(!plan.iter().any(|step| step.contains("SORT") || step.contains("B-TREE")), "{pairs:?}: {plan:#?}");
+        assert!(!plan.iter().any(|step| step.contains("search_index")), "{pairs:?}: {plan:#?}");
     }
-    let mut sql = Sql::new("EXPLAIN QUERY PLAN ");
-    sql.push(SELECT_RESOURCES).push(FROM_RESOURCES);
-    push_selection(&mut sql, &filter(&[("message_id", "om_1")]), noon(), after);
-    push_order(&mut sql, 50);
-    let rows = sql.build().fetch_all(seeded.catalogue.read()).await.unwrap();
-    let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    let plan = steps(&seeded, &[("message_id", "om_1")]).await;
     assert!(!plan.iter().any(|step| step.starts_with("SCAN") && !step.contains("apps")), "{plan:#?}");
 }
 
@@ -263,7 +389,7 @@ async fn a_cursor_keeps_the_time_that_seven_days_ago_was_counted_from() {
 async fn a_walk_sees_more_than_one_stretch() {
     let seeded = Seeded::new().await;
     seeded.add("img", Seed::default()).await;
-    let count = i64::from(STRIDE) * 2;
+    let count = STRIDE * 2;
     sqlx::query(AssertSqlSafe(format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
         INSERT INTO resources (app_id, source, owner, type, key, role, state, listed_at, seen_at)
@@ -281,5 +407,5 @@ async fn a_walk_sees_more_than_one_stretch() {
         }
         seen += stretch.len();
     }
-    assert_eq!(seen, STRIDE as usize * 2 + 1);
+    assert_eq!(seen, STRIDE * 2 + 1);
 }

@@ -1,4 +1,7 @@
-//! Who may use the API: whoever has the administrator's token.
+//! Who may use the API, and how fast: whoever has the administrator's token.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Instant;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -7,8 +10,36 @@ use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError, web};
 
 use super::Api;
+use crate::domain::proxies::TrustedProxies;
+use crate::domain::secret::Secret;
 use crate::feishu::crypto::same_secret;
 use crate::http::error::Problem;
+use crate::http::throttle::{Rate, Throttle};
+
+/// What holds callers back.
+#[derive(Debug)]
+pub struct Throttles {
+    /// Requests with the token. A program that asks without a pause leaves most of the machine to
+    /// deliveries and downloads.
+    requests: Throttle<()>,
+    /// Wrong tokens from one address. Enough for every program that still has an old token, far too
+    /// few for guessing one of sixteen characters.
+    wrong_tokens: Throttle<IpAddr>,
+}
+
+impl Default for Throttles {
+    fn default() -> Self {
+        Self::new(Rate { burst: 500, per_second: 100.0 }, Rate { burst: 100, per_second: 5.0 })
+    }
+}
+
+impl Throttles {
+    /// Throttles for requests with the token, and for wrong tokens from one address.
+    #[must_use]
+    pub fn new(requests: Rate, wrong_tokens: Rate) -> Self {
+        Self { requests: Throttle::new(requests), wrong_tokens: Throttle::new(wrong_tokens) }
+    }
+}
 
 /// Lets a request through that carries the token.
 pub(super) async fn authenticate<B: MessageBody>(
@@ -22,11 +53,28 @@ pub(super) async fn authenticate<B: MessageBody>(
 }
 
 fn check(request: &ServiceRequest) -> Result<(), Problem> {
-    let token = request.app_data::<web::Data<Api>>().and_then(|api| api.admin_token.as_ref());
+    let api = request.app_data::<web::Data<Api>>();
     // Without a token there is no API, and nothing says that there could be one.
-    let token = token.ok_or_else(|| Problem::not_found("there is no such path"))?;
+    let missing = || Problem::not_found("there is no such path");
+    let (api, token) = api.and_then(|api| Some((api, api.admin_token.as_ref()?))).ok_or_else(missing)?;
     let given = bearer(request).ok_or_else(Problem::unauthorized)?;
-    if same_secret(given, token.reveal().as_bytes()) { Ok(()) } else { Err(Problem::unauthorized()) }
+    check_token(&api.throttles, network(client(request, &api.proxies)), given, token, Instant::now())
+}
+
+/// Who has guessed too often is not even told whether the last guess was right.
+fn check_token(
+    throttles: &Throttles,
+    client: IpAddr,
+    given: &[u8],
+    token: &Secret,
+    now: Instant,
+) -> Result<(), Problem> {
+    throttles.wrong_tokens.check(&client, now).map_err(Problem::too_many_requests)?;
+    if same_secret(given, token.reveal().as_bytes()) {
+        return throttles.requests.take((), now).map_err(Problem::too_many_requests);
+    }
+    throttles.wrong_tokens.take(client, now).map_err(Problem::too_many_requests)?;
+    Err(Problem::unauthorized())
 }
 
 /// The token of an `Authorization: Bearer` header; the scheme's case does not matter.
@@ -34,4 +82,43 @@ fn bearer(request: &ServiceRequest) -> Option<&[u8]> {
     let value = request.headers().get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+fn client(request: &ServiceRequest, proxies: &TrustedProxies) -> IpAddr {
+    let forwarded_for = request.headers().get("X-Forwarded-For").and_then(|value| value.to_str().ok());
+    // Only sockets that are no network sockets have no peer.
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
+    proxies.client(peer, forwarded_for)
+}
+
+/// Who has one IPv6 address has 2⁶⁴ of them: they count as one.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guessing_is_slowed_down_for_the_guesser_only() {
+        let once = Rate { burst: 1, per_second: 0.5 };
+        let throttles = Throttles::new(once, once);
+        let token = Secret::new("the right token");
+        let now = Instant::now();
+        let try_as = |client: &str, given: &str| {
+            let client = network(client.parse().unwrap());
+            check_token(&throttles, client, given.as_bytes(), &token, now).map_err(|p| p.status_code().as_u16())
+        };
+        assert_eq!(try_as("2001:db8::1", "wrong"), Err(401));
+        assert_eq!(try_as("2001:db8::2", "the right token"), Err(429), "a right guess is not told either");
+        assert_eq!(try_as("2001:db9::1", "wrong"), Err(401));
+        assert_eq!(try_as("192.0.2.1", "the right token"), Ok(()));
+        assert_eq!(try_as("192.0.2.2", "the right token"), Err(429), "the token has been used");
+        assert_eq!(try_as("::ffff:192.0.2.2", "wrong"), Err(401));
+        assert_eq!(try_as("192.0.2.2", "wrong"), Err(429));
+    }
 }

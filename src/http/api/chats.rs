@@ -2,8 +2,8 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::Api;
 use super::parameters::{PAGING, Paging, pairs, unknown};
+use super::{Api, answer};
 use crate::catalogue::listing::chat::chats;
 use crate::http::error::Problem;
 
@@ -15,5 +15,5 @@ pub(super) async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<Ht
             return Err(unknown(&name, &PAGING));
         }
     }
-    Ok(HttpResponse::Ok().json(chats(&api.catalogue, &paging.into(), api.clock.now()).await?))
+    answer::json(&request, &chats(&api.catalogue, &paging.into(), api.clock.now()).await?)
 }

@@ -1,10 +1,10 @@
 //! Deliveries: what came in, also what could not be read, and a second try at it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
 
-use super::Api;
 use super::parameters::{Paging, pairs, unknown};
+use super::resources::Queued;
+use super::{Api, answer};
 use crate::archive::replay::{self, Replay};
 use crate::catalogue::listing::PageRequest;
 use crate::catalogue::listing::delivery::{DeliveryResult, deliveries};
@@ -14,7 +14,7 @@ use crate::http::error::Problem;
 /// `GET /api/v1/events`
 pub(super) async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let (results, page) = parameters(&request)?;
-    Ok(HttpResponse::Ok().json(deliveries(&api.catalogue, &results, &page, api.clock.now()).await?))
+    answer::json(&request, &deliveries(&api.catalogue, &results, &page, api.clock.now()).await?)
 }
 
 /// `POST /api/v1/events/{id}/replay`
@@ -25,7 +25,7 @@ pub(super) async fn replay(api: web::Data<Api>, id: web::Path<String>) -> Result
         Replay::Unknown => Err(unknown()),
         Replay::Marked => {
             (api.wake)();
-            Ok(HttpResponse::Accepted().json(json!({ "queued": 1 })))
+            Ok(HttpResponse::Accepted().json(Queued { queued: 1 }))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Api;
@@ -17,23 +18,37 @@ use crate::http::error::Problem;
 /// The longest body: a few ids and a key.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
+/// What can be fetched from.
+const SOURCES: [&str; 8] = ["resource", "message", "image", "file", "baike", "lingo", "ticket-image", "ticket_image"];
+
 /// What to fetch, as the caller says it. Which members are needed depends on the source.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Body {
+pub(super) struct Body {
+    /// Where it is asked for, as the command line or as a resource's JSON says it.
+    #[schemars(required, extend("enum" = SOURCES))]
     source: Option<String>,
+    /// The app that asks; needed where several are served.
     app_id: Option<String>,
+    /// In whose name a store app asks, where no message tells (`resource`, `image`, `file`).
     tenant: Option<String>,
+    /// The message (`resource`).
     message: Option<String>,
+    /// The key (all but `ticket-image`).
     key: Option<String>,
+    /// `image` or `file` (`resource`).
     r#type: Option<String>,
+    /// The ticket (`ticket-image`).
     ticket: Option<String>,
+    /// The ticket's message (`ticket-image`).
     msg: Option<String>,
+    /// The position of the image in a post, from 0 (`ticket-image`).
     index: Option<u32>,
+    /// Whether to ask again for what is stored already.
     force: Option<bool>,
 }
 
-/// The limit of this route's body.
+/// The limit of every body: only this route has one.
 pub(super) fn body_limit() -> web::PayloadConfig {
     web::PayloadConfig::new(MAX_BODY_BYTES)
 }
@@ -149,4 +164,19 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, value: Optio
 
 fn bad_value(name: &str, fault: impl std::fmt::Display) -> Problem {
     Problem::bad_request("bad_value", format!("{name}: {fault}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sources_that_are_named_are_the_sources_there_are() {
+        for source in SOURCES {
+            assert!(Source::from_words(source).is_ok(), "{source}");
+        }
+        for source in Source::ALL {
+            assert!(SOURCES.contains(&source.as_str()), "{source}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! Messages: one by its id, with its resources, for each app that saw it.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Api;
+use super::{Api, answer};
 use crate::catalogue::listing::Walk;
 use crate::catalogue::listing::message::{self, Message};
 use crate::catalogue::listing::resource::Resource;
@@ -12,21 +13,29 @@ use crate::domain::id::MessageId;
 use crate::http::error::Problem;
 
 /// A message with what hangs on it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessageWithResources")]
 struct Item {
     #[serde(flatten)]
     message: Message,
+    /// The resources that it shows, newest first.
     resources: Vec<Resource>,
 }
 
 /// Every app's view of one message.
-#[derive(Serialize)]
-struct Items {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessagesWithResources")]
+pub(super) struct Items {
+    /// One for each app that saw the message.
     items: Vec<Item>,
 }
 
 /// `GET /api/v1/messages/{message_id}`
-pub(super) async fn show(api: web::Data<Api>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub(super) async fn show(
+    api: web::Data<Api>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     let unknown = || Problem::not_found("there is no such message");
     let id: MessageId = id.parse().map_err(|_| unknown())?;
     let messages = message::find(&api.catalogue, &id).await?;
@@ -38,7 +47,7 @@ pub(super) async fn show(api: web::Data<Api>, id: web::Path<String>) -> Result<H
         let resources = resources_of(&api, &message).await?;
         items.push(Item { message, resources });
     }
-    Ok(HttpResponse::Ok().json(Items { items }))
+    answer::json(&request, &Items { items })
 }
 
 /// The resources of one message; their number is bounded by what a message can carry.

@@ -2,30 +2,42 @@
 //!
 //! It reads through the catalogue and changes rows only through `archive`.
 
+mod answer;
 mod auth;
+mod changes;
 mod chats;
 mod content;
+mod endpoint;
 mod events;
 mod fetch;
 mod messages;
-mod parameters;
+mod openapi;
+pub(super) mod parameters;
+mod reader;
 mod resources;
+mod routes;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod thumbnail;
 
 use std::fmt;
 use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
-use actix_web::{Resource, ResponseError as _, Route, guard, web};
+use actix_web::{ResponseError as _, web};
 
+pub use self::auth::Throttles;
+use self::endpoint::PREFIX;
+use self::routes::endpoints;
 use super::error::Problem;
 use crate::archive::asker::Asker;
+use crate::archive::thumbnail::Thumbnails;
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
+use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
 
 /// What the API works with; handed to the application as `web::Data<Api>`.
@@ -37,8 +49,14 @@ pub struct Api {
     pub apps: Arc<[Asker]>,
     /// Where the bytes are.
     pub store: Arc<Store>,
+    /// Small pictures of what it holds.
+    pub thumbnails: Thumbnails,
     /// The bearer token; without one the API does not exist.
     pub admin_token: Option<Secret>,
+    /// What holds callers back.
+    pub throttles: Arc<Throttles>,
+    /// Proxies whose word about a caller's address counts.
+    pub proxies: TrustedProxies,
     /// The time.
     pub clock: Clock,
     /// Called when there is new work: something was re-queued or is to be replayed.
@@ -55,35 +73,10 @@ impl fmt::Debug for Api {
 pub fn configure(config: &mut web::ServiceConfig) {
     let headers =
         DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")).add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    let routes = web::scope("/api")
+    let scope = web::scope(PREFIX)
+        .app_data(fetch::body_limit())
         .wrap(headers)
         .wrap(from_fn(auth::authenticate))
-        .service(readable("/v1/resources").route(read().to(resources::list)))
-        .service(writable("/v1/resources/retry").route(web::post().to(resources::retry_matching)))
-        .service(readable("/v1/resources/{id}").route(read().to(resources::show)))
-        .service(readable("/v1/resources/{id}/content").route(read().to(content::serve)))
-        .service(writable("/v1/resources/{id}/retry").route(web::post().to(resources::retry_one)))
-        .service(writable("/v1/fetch").app_data(fetch::body_limit()).route(web::post().to(fetch::fetch)))
-        .service(readable("/v1/messages/{message_id}").route(read().to(messages::show)))
-        .service(readable("/v1/chats").route(read().to(chats::list)))
-        .service(readable("/v1/stats").route(read().to(statistics::show)))
-        .service(readable("/v1/events").route(read().to(events::list)))
-        .service(writable("/v1/events/{id}/replay").route(web::post().to(events::replay)))
         .default_service(web::to(async || Problem::not_found("there is no such path").error_response()));
-    config.service(routes);
-}
-
-/// A path that is read; other methods are refused.
-fn readable(path: &str) -> Resource {
-    web::resource(path).default_service(web::to(async || Problem::method_not_allowed("GET, HEAD").error_response()))
-}
-
-/// A path that is posted to; other methods are refused.
-fn writable(path: &str) -> Resource {
-    web::resource(path).default_service(web::to(async || Problem::method_not_allowed("POST").error_response()))
-}
-
-/// GET, and HEAD with the same headers.
-fn read() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+    config.service(endpoints().iter().fold(scope, |scope, endpoint| scope.service(endpoint.resource())));
 }

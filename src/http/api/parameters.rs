@@ -11,7 +11,7 @@ use crate::http::error::Problem;
 pub(super) const PAGING: [&str; 2] = ["limit", "cursor"];
 
 /// The names and values of a query string, in order.
-pub(super) fn pairs(request: &HttpRequest) -> impl Iterator<Item = (String, String)> {
+pub(in crate::http) fn pairs(request: &HttpRequest) -> impl Iterator<Item = (String, String)> {
     form_urlencoded::parse(request.query_string().as_bytes()).map(|(name, value)| {
         // A zone's plus sign that was not escaped arrives as a blank, which no time has.
         let value = if matches!(name.as_ref(), "from" | "to") { value.replace(' ', "+") } else { value.into_owned() };

@@ -2,27 +2,39 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::Api;
 use super::parameters::{add_filter, filtered_page, pairs};
+use super::{Api, answer};
 use crate::archive::retry;
 use crate::catalogue::listing::{self, resource};
 use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
 use crate::http::error::Problem;
 
+/// How much was re-queued.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Queued {
+    /// So many will be tried again.
+    pub(super) queued: u64,
+}
+
 /// `GET /api/v1/resources`
 pub(super) async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let (filter, page) = filtered_page(&request)?;
     let page = listing::resources(&api.catalogue, &filter, &page, api.clock.now()).await?;
-    Ok(HttpResponse::Ok().json(page))
+    answer::json(&request, &page)
 }
 
 /// `GET /api/v1/resources/{id}`
-pub(super) async fn show(api: web::Data<Api>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub(super) async fn show(
+    api: web::Data<Api>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     let resource = find(&api, &id).await?;
-    Ok(HttpResponse::Ok().json(resource::with_tries(&api.catalogue, resource).await?))
+    answer::json(&request, &resource::with_tries(&api.catalogue, resource).await?)
 }
 
 /// `POST /api/v1/resources/{id}/retry`
@@ -80,5 +92,5 @@ fn queued_answer(api: &Api, queued: u64) -> HttpResponse {
     if queued > 0 {
         (api.wake)();
     }
-    HttpResponse::build(StatusCode::ACCEPTED).json(json!({ "queued": queued }))
+    HttpResponse::build(StatusCode::ACCEPTED).json(Queued { queued })
 }

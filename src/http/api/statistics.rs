@@ -1,12 +1,12 @@
 //! Statistics: how much there is.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::Api;
-use crate::catalogue::statistics::statistics;
+use super::{Api, answer};
+use crate::catalogue::statistics::breakdown;
 use crate::http::error::Problem;
 
 /// `GET /api/v1/stats`
-pub(super) async fn show(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(statistics(&api.catalogue).await?))
+pub(super) async fn show(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    answer::json(&request, &breakdown(&api.catalogue).await?)
 }

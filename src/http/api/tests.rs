@@ -10,14 +10,20 @@ use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::{App, web};
 use serde_json::{Value, json};
 
-use super::{Api, configure};
+use super::{Api, Throttles, configure};
 use crate::archive::asker::Asker;
+use crate::archive::thumbnail::Thumbnails;
+use crate::blob::space::Space;
 use crate::blob::store::Store;
+use crate::blob::thumbnails::Thumbnails as ThumbnailCache;
 use crate::catalogue::listing::seed::{NOON_MS, Seed, Seeded, noon};
 use crate::clock::Clock;
 use crate::domain::app::AppKind;
 use crate::domain::download::State;
+use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
+use crate::http::throttle::Rate;
+use crate::picture::apart::Workshop;
 
 const TOKEN: &str = "a token of more than sixteen characters";
 
@@ -60,11 +66,21 @@ impl Server {
         let seeded = Seeded::new().await;
         let woken = Arc::new(AtomicUsize::new(0));
         let bell = woken.clone();
+        let (catalogue, place) = (seeded.catalogue.clone(), seeded.directory.path());
+        let store = Store::open(place, &place.join("spool")).unwrap();
         let api = Api {
-            catalogue: seeded.catalogue.clone(),
+            catalogue: catalogue.clone(),
             apps: Arc::from([Asker::new("cli_1".parse().unwrap(), AppKind::Custom)]),
-            store: Arc::new(Store::open(seeded.directory.path(), &seeded.directory.path().join("spool")).unwrap()),
+            store: Arc::new(store.clone()),
+            thumbnails: Thumbnails::new(
+                catalogue,
+                (store, Space::new(&[place], 0)),
+                ThumbnailCache::open(&place.join("thumbnails")).unwrap(),
+                Workshop::new("/nowhere".into()),
+            ),
             admin_token: Some(Secret::new(TOKEN)),
+            throttles: Arc::default(),
+            proxies: TrustedProxies::default(),
             clock: Clock::fixed(noon()),
             wake: Arc::new(move || {
                 bell.fetch_add(1, Ordering::SeqCst);
@@ -119,10 +135,57 @@ async fn only_the_token_opens_the_api() {
     }
     let lower = TestRequest::get().uri("/api/v1/stats").insert_header(("Authorization", format!("bearer {TOKEN}")));
     assert_eq!(server.send(lower).await.status, 200);
-    assert_eq!(server.get("/api/openapi.json").await.problem(), (404, "not_found".to_owned()));
 
     server.api.admin_token = None;
     assert_eq!(server.get("/api/v1/stats").await.problem(), (404, "not_found".to_owned()));
+}
+
+#[actix_web::test]
+async fn who_asks_too_often_is_told_how_long_to_wait() {
+    let mut server = Server::new().await;
+    let hourly = Rate { burst: 2, per_second: 1.0 / 3600.0 };
+    server.api.throttles = Arc::new(Throttles::new(hourly, hourly));
+    for _ in 0..2 {
+        assert_eq!(server.get("/api/v1/stats").await.status, 200);
+    }
+    let refused = server.get("/api/v1/stats").await;
+    assert_eq!(refused.problem(), (429, "too_many_requests".to_owned()));
+    let pause: u64 = refused.header(header::RETRY_AFTER).parse().unwrap();
+    assert!((3500..=3600).contains(&pause), "{pause}");
+
+    let guess = |authorization: &str| {
+        let request = TestRequest::get().uri("/api/v1/stats");
+        request.insert_header((header::AUTHORIZATION, authorization.to_owned()))
+    };
+    for _ in 0..3 {
+        assert_eq!(server.send(guess("")).await.problem().0, 401, "nothing is guessed");
+    }
+    for (given, status) in [("Bearer a", 401), ("Bearer b", 401), ("Bearer c", 429)] {
+        assert_eq!(server.send(guess(given)).await.problem().0, status, "{given}");
+    }
+}
+
+#[actix_web::test]
+async fn an_answer_that_is_known_is_not_sent_again() {
+    let server = Server::new().await;
+    let id = server.seeded.add("img_1", Seed::default()).await;
+    for path in ["resources", &format!("resources/{id}"), "messages/om_1", "chats", "stats", "events", "changes"] {
+        let path = format!("/api/v1/{path}");
+        let answer = server.get(&path).await;
+        let tag = answer.header(header::ETAG).to_owned();
+        let again = authorised(Method::GET, &path).insert_header((header::IF_NONE_MATCH, tag.as_str()));
+        let again = server.send(again).await;
+        assert_eq!(
+            (again.status.as_u16(), again.body.len(), again.header(header::ETAG)),
+            (304, 0, tag.as_str()),
+            "{path}"
+        );
+        let other = authorised(Method::GET, &path).insert_header((header::IF_NONE_MATCH, "\"other\""));
+        assert_eq!(server.send(other).await.status, 200, "{path}");
+    }
+    let known = server.get("/api/v1/stats").await.header(header::ETAG).to_owned();
+    server.seeded.add("img_2", Seed::default()).await;
+    assert_ne!(server.get("/api/v1/stats").await.header(header::ETAG), known);
 }
 
 #[actix_web::test]
@@ -204,7 +267,7 @@ async fn what_is_asked_wrongly_is_said_with_what_would_be_right() {
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(shown), "{path}: {detail}");
     }
-    for path in ["resources/r00000000002a", "resources/42", "resources/retry/content", "changes", "nothing"] {
+    for path in ["resources/r00000000002a", "resources/42", "resources/retry/content", "coverage", "nothing"] {
         assert_eq!(server.get(&format!("/api/v1/{path}")).await.problem().0, 404, "{path}");
     }
     let wrong_method = server.post("/api/v1/resources").await;
@@ -235,6 +298,16 @@ async fn content_is_an_attachment_under_its_exact_name() {
     let head = server.send(authorised(Method::HEAD, &path).insert_header((header::RANGE, "bytes=0-0"))).await;
     assert_eq!((head.status, head.header(header::ETAG)), (StatusCode::OK, answer.header(header::ETAG)));
 
+    for (wanted, status) in [
+        (format!("\"{DIGEST}\""), 200),
+        ("*".to_owned(), 200),
+        (format!("W/\"{DIGEST}\""), 412),
+        ("\"a\"".to_owned(), 412),
+    ] {
+        let answer =
+            server.send(authorised(Method::GET, &path).insert_header((header::IF_MATCH, wanted.as_str()))).await;
+        assert_eq!(answer.status, status, "{wanted}");
+    }
     let known = authorised(Method::GET, &path).insert_header((header::IF_NONE_MATCH, format!("W/\"{DIGEST}\"")));
     let answer = server.send(known).await;
     assert_eq!((answer.status, answer.body.len()), (StatusCode::NOT_MODIFIED, 0));
@@ -340,7 +413,7 @@ async fn statistics_and_chats_agree_with_what_is_there() {
     let other = Seed { message_id: "om_2".to_owned(), chat_id: "oc_2", role: "sticker", ..Seed::default() };
     server.seeded.add("img_3", other).await;
     let sql = "INSERT INTO blobs (sha256, size_bytes, stored_at)
-        SELECT DISTINCT sha256, size_bytes, 0 FROM resources WHERE sha256 IS NOT NULL";
+        SELECT DISTINCT sha256, size_bytes, stored_at FROM resources WHERE sha256 IS NOT NULL";
     server.seeded.run(sql).await;
     server.seeded.add_delivery(None).await;
 
@@ -353,6 +426,9 @@ async fn statistics_and_chats_agree_with_what_is_there() {
                 "card_image": 0, "forward": 0},
             "messages": 2, "chats": 2, "resources": 3, "bytes": 20, "blobs": 1, "blob_bytes": 10, "saved_bytes": 10,
             "oldest_pending_at": "2026-03-01T12:00:00.005Z", "last_event_at": "2026-03-01T12:00:00.000Z",
+            "days": [{"day": "2026-03-01", "found": 3, "stored": 2, "bytes": 20, "saved_bytes": 10,
+                "roles": {"image": 2, "sticker": 1}}],
+            "largest_chats": [{"app_id": "cli_a", "chat_id": "oc_1", "chat_name": null, "stored": 2, "bytes": 20}],
         })
     );
     let first = server.get("/api/v1/chats?limit=1").await.json();
@@ -383,4 +459,13 @@ async fn a_delivery_that_could_not_be_read_is_seen_and_replayed() {
     let pending = server.get("/api/v1/events?result=pending").await.json();
     assert_eq!((&pending["items"][0]["id"], &pending["items"][0]["error"]), (&json!(id.to_string()), &Value::Null));
     assert_eq!(server.post("/api/v1/events/e00000000002a/replay").await.problem().0, 404);
+}
+
+#[tokio::test]
+async fn a_thumbnail_that_cannot_be_made_now_may_be_asked_for_again() {
+    let server = Server::new().await;
+    let content = server.add_file("picture.png", "the program for thumbnails is not where it should be").await;
+    let answer = server.get(&content.replace("/content", "/thumbnail")).await;
+    assert_eq!(answer.problem(), (404, "thumbnail_not_ready".to_owned()));
+    assert_eq!(answer.header(header::RETRY_AFTER), "2");
 }

@@ -1,0 +1,259 @@
+//! Export: what a filter selects leaves the archive as files that need no Larkive: originals under
+//! their names, a manifest, a page to look through it, and digests to check it with.
+//!
+//! Every blob is hashed while it is copied. What is not stored, or turns out to be damaged, stands in
+//! the manifest alone. Memory does not grow with what is selected.
+
+pub mod directory;
+mod folder;
+mod index;
+mod manifest;
+mod name;
+pub mod package;
+pub mod stream;
+pub mod tar;
+pub mod zip;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use self::folder::Folder;
+use self::index::Index;
+use self::manifest::{Fate, Manifest};
+use self::package::{Entry, Package, Put, Source};
+use crate::blob::checked::{Blobs, CheckedBlob, Damage};
+use crate::catalogue::listing::Walk;
+use crate::catalogue::listing::resource::{self, Resource};
+use crate::catalogue::{Catalogue, CatalogueError};
+use crate::domain::download::State;
+use crate::domain::filter::Filter;
+use crate::domain::id::ResourceId;
+use crate::domain::time::Timestamp;
+
+/// The most resources that can be named one by one: what somebody ticks on pages.
+pub const MAX_IDS: usize = 1000;
+
+/// Which resources are exported.
+#[derive(Debug, Clone)]
+pub enum Selection {
+    /// Those that a filter asks for.
+    Matching(Box<Filter>),
+    /// These, at most [`MAX_IDS`]; hidden and unknown ones are left out.
+    These(Vec<ResourceId>),
+}
+
+/// What happens during an export, for whoever watches.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// So many more bytes of originals were read.
+    Bytes(u64),
+    /// Another resource is done.
+    Resource,
+    /// The bytes of a resource are damaged.
+    Damaged(&'a Resource, &'a Damage),
+}
+
+/// Somebody who watches.
+pub type Watcher = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
+
+/// An export that is about to be made.
+#[derive(Clone)]
+pub struct Export {
+    /// Where the rows are.
+    pub catalogue: Catalogue,
+    /// Where the bytes are.
+    pub blobs: Blobs,
+    /// What is exported.
+    pub selection: Selection,
+    /// When it was asked for.
+    pub now: Timestamp,
+    /// Who is told how it goes.
+    pub watcher: Watcher,
+}
+
+/// What an export came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// How many resources were selected.
+    pub resources: u64,
+    /// How many of them have their bytes in the package.
+    pub files: u64,
+    /// How many bytes those are.
+    pub bytes: u64,
+    /// How many were in the package before.
+    pub kept: u64,
+    /// How many should have bytes and have none, or wrong ones.
+    pub damaged: u64,
+}
+
+impl Export {
+    /// Puts everything into a package; `spool` is a directory for temporary files without a name.
+    ///
+    /// # Errors
+    /// If the catalogue cannot be read or the package not be written. Damaged blobs are no error.
+    pub async fn into_package(self, package: impl Package, spool: &Path) -> anyhow::Result<Summary> {
+        let mut reader = Reader::begin(&self).await?;
+        let mut packing = Packing::begin(&self, package, spool)?;
+        let mut stretch = reader.next().await?;
+        while !stretch.is_empty() {
+            let adding = tokio::task::spawn_blocking(move || {
+                stretch.iter().try_for_each(|resource| packing.add(resource))?;
+                Ok::<_, anyhow::Error>(packing)
+            });
+            let (next, added) = tokio::join!(reader.next(), adding);
+            packing = added.context("the export crashed")??;
+            stretch = next?;
+        }
+        tokio::task::spawn_blocking(move || packing.close()).await.context("the export crashed")?
+    }
+}
+
+/// What is selected, newest first, a stretch at a time.
+enum Reader<'a> {
+    Walk(Box<Walk<'a>>),
+    Read(Vec<Resource>),
+}
+
+impl<'a> Reader<'a> {
+    async fn begin(export: &'a Export) -> Result<Self, CatalogueError> {
+        match &export.selection {
+            Selection::Matching(filter) => {
+                Ok(Self::Walk(Box::new(Walk::new(&export.catalogue, filter.as_ref().clone(), export.now))))
+            }
+            Selection::These(ids) => Ok(Self::Read(find(&export.catalogue, ids).await?)),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Vec<Resource>, CatalogueError> {
+        match self {
+            Self::Walk(walk) => walk.next().await,
+            Self::Read(resources) => Ok(std::mem::take(resources)),
+        }
+    }
+}
+
+/// The resources with these ids, in the order of listings, each of them once.
+async fn find(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<Vec<Resource>, CatalogueError> {
+    let mut found = Vec::new();
+    for id in ids.iter().take(MAX_IDS) {
+        found.extend(resource::find(catalogue, *id).await?);
+    }
+    found.sort_by_key(|resource| std::cmp::Reverse((resource.listed_at, resource.id)));
+    found.dedup_by_key(|resource| resource.id);
+    Ok(found)
+}
+
+/// An export that is being made, on a thread that may wait.
+struct Packing<P> {
+    package: P,
+    blobs: Blobs,
+    folder: Folder,
+    manifest: Manifest,
+    index: Index,
+    summary: Summary,
+    watcher: Watcher,
+}
+
+impl<P: Package> Packing<P> {
+    fn begin(export: &Export, package: P, spool: &Path) -> anyhow::Result<Self> {
+        let manifest = Manifest::begin(spool, export.now)
+            .with_context(|| format!("cannot create temporary files in {}", spool.display()))?;
+        Ok(Self {
+            package,
+            blobs: export.blobs.clone(),
+            folder: Folder::default(),
+            manifest,
+            index: Index::new(export.now),
+            summary: Summary::default(),
+            watcher: export.watcher.clone(),
+        })
+    }
+
+    fn add(&mut self, resource: &Resource) -> anyhow::Result<()> {
+        let path = Folder::path_of(resource);
+        if path != self.folder.path() {
+            self.complete_folder()?;
+            self.folder = Folder::new(path);
+        }
+        let fate = self.put(resource)?;
+        self.summary.resources += 1;
+        self.manifest.add(resource, &fate)?;
+        if let Some((page, html)) = self.index.add(resource, &fate) {
+            self.manifest.put_made(&mut self.package, &page, html.as_bytes())?;
+        }
+        (self.watcher)(Progress::Resource);
+        Ok(())
+    }
+
+    /// Puts the bytes of a resource into the package, if it has any.
+    fn put(&mut self, resource: &Resource) -> anyhow::Result<Fate> {
+        let (State::Stored, Some(digest), Some(size_bytes)) = (resource.state, resource.sha256, resource.size_bytes)
+        else {
+            return Ok(Fate { path: None, problem: None });
+        };
+        let path = self.folder.place(resource);
+        let entry = Entry { path: &path, size_bytes, digest: Some(digest), modified: resource.listed_at };
+        let put = match self.blobs.open(digest, size_bytes) {
+            Ok(blob) => self.package.put(&entry, &mut Watched { blob, watcher: &self.watcher })?,
+            Err(damage) => Put::Omitted(damage),
+        };
+        let (there, damage) = match put {
+            Put::Whole => (true, None),
+            Put::Kept => {
+                self.summary.kept += 1;
+                (self.watcher)(Progress::Bytes(size_bytes));
+                (true, None)
+            }
+            Put::Omitted(damage) => (false, Some(damage)),
+            Put::Spoilt(damage) => (true, Some(damage)),
+        };
+        if there {
+            // Of a spoilt file too: whoever checks it shall see that it is wrong.
+            self.manifest.add_sum(digest, &path)?;
+        }
+        if let Some(damage) = &damage {
+            self.summary.damaged += 1;
+            (self.watcher)(Progress::Damaged(resource, damage));
+        } else {
+            self.summary.files += 1;
+            self.summary.bytes += size_bytes;
+        }
+        Ok(Fate { path: there.then_some(path), problem: damage.map(|damage| damage.to_string()) })
+    }
+
+    fn complete_folder(&mut self) -> anyhow::Result<()> {
+        let Self { folder, package, .. } = self;
+        if !folder.is_empty() {
+            package.complete(folder.path(), &|name| folder.may_hold(name))?;
+        }
+        Ok(())
+    }
+
+    fn close(mut self) -> anyhow::Result<Summary> {
+        self.complete_folder()?;
+        let pages = self.index.close(&self.summary);
+        for (page, html) in &pages {
+            self.manifest.put_made(&mut self.package, page, html.as_bytes())?;
+        }
+        self.package.complete(index::PAGES, &|name| self.index.has_page(name))?;
+        self.manifest.close(&mut self.package)?;
+        self.package.close()?;
+        Ok(self.summary)
+    }
+}
+
+/// A blob whose reading is watched.
+struct Watched<'a> {
+    blob: CheckedBlob,
+    watcher: &'a Watcher,
+}
+
+impl Source for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Damage> {
+        let count = self.blob.read(buffer)?;
+        (self.watcher)(Progress::Bytes(count as u64));
+        Ok(count)
+    }
+}

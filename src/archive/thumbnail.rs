@@ -1,0 +1,297 @@
+//! Thumbnails: made in the background for everything that came in, and at once for whoever waits.
+//!
+//! In the background one is made after the other: of what arrives in its order, and of what was there
+//! before, newest first. What cannot be made is remembered, so that nothing is tried for ever.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::blob::space::Space;
+use crate::blob::store::Store;
+use crate::blob::thumbnails::Thumbnails as Cache;
+use crate::catalogue::thumbnails::{self, Arrived, Picture};
+use crate::catalogue::{Catalogue, CatalogueError};
+use crate::domain::digest::Digest;
+use crate::domain::error::chain;
+use crate::domain::id::ResourceId;
+use crate::picture;
+use crate::picture::apart::Workshop;
+use crate::picture::shrink::MAX_BYTES;
+
+/// Counts the ways in which thumbnails were made. What an earlier way could not do is tried again.
+const RECIPE: &str = "1";
+/// How many are made at once: one in the background does not hold up whoever waits, and more would
+/// take more memory than all the rest of the program.
+const AT_ONCE: usize = 2;
+/// How many may be waited for: the pages of a few people, opened at the same time.
+const WAITING: usize = 256;
+/// How long somebody waits for a thumbnail before being told to ask again.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Blobs looked at in one go.
+const STRIDE: u32 = 256;
+/// The pause after each that is made in the background, so that it never takes all of a processor.
+const BREATH: Duration = Duration::from_millis(10);
+/// How often to look for what has arrived.
+const POLL: Duration = Duration::from_secs(1);
+/// The pause after something failed, or while the disk is full.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// What there is to show for a picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// Its thumbnail, a WebP file.
+    Thumbnail(Vec<u8>),
+    /// Nothing, now and later.
+    Nothing,
+    /// Nothing yet.
+    NotYet,
+}
+
+/// The thumbnails of an archive. Cloned freely.
+#[derive(Debug, Clone)]
+pub struct Thumbnails {
+    catalogue: Catalogue,
+    store: Store,
+    cache: Cache,
+    space: Space,
+    workshop: Workshop,
+    at_once: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Thumbnails {
+    /// Those of this catalogue and store, kept in `cache` and made by `workshop`.
+    #[must_use]
+    pub fn new(catalogue: Catalogue, (store, space): (Store, Space), cache: Cache, workshop: Workshop) -> Self {
+        let at_once = Arc::new(Semaphore::new(AT_ONCE));
+        Self { catalogue, store, cache, space, workshop, at_once, waiting: Arc::new(Semaphore::new(WAITING)) }
+    }
+
+    /// The picture that stands for a resource, of which there may be a thumbnail: its own bytes, or a
+    /// video's cover. Nothing if there is none or the resource is hidden.
+    ///
+    /// # Errors
+    /// If the catalogue cannot be read.
+    pub async fn picture_of(&self, id: ResourceId) -> Result<Option<Picture>, CatalogueError> {
+        let picture = thumbnails::picture_of(self.catalogue.read(), id).await?;
+        Ok(picture.filter(is_suitable))
+    }
+
+    /// The thumbnail of a picture. One that was not made yet is made now, and waited for for a while.
+    ///
+    /// # Errors
+    /// If the file system fails.
+    pub async fn show(&self, picture: &Picture) -> io::Result<Shown> {
+        let known = self.look(picture.digest).await?;
+        if known != Shown::NotYet {
+            return Ok(known);
+        }
+        let Ok(place) = self.waiting.clone().try_acquire_owned() else { return Ok(Shown::NotYet) };
+        let (thumbnails, digest) = (self.clone(), picture.digest);
+        // In a task of its own: whoever has lost patience finds it the next time.
+        let making = tokio::spawn(async move {
+            if let Err(error) = thumbnails.make(digest).await {
+                tell(digest, &error);
+            }
+            drop(place);
+        });
+        match timeout(PATIENCE, making).await {
+            Ok(_) => self.look(digest).await,
+            Err(_) => Ok(Shown::NotYet),
+        }
+    }
+
+    /// What there is already.
+    async fn look(&self, digest: Digest) -> io::Result<Shown> {
+        self.on_disk(move |cache| {
+            if let Some(bytes) = cache.read(&digest)? {
+                return Ok(Shown::Thumbnail(bytes));
+            }
+            let refused = is_refused(cache, &digest)?;
+            Ok(if refused { Shown::Nothing } else { Shown::NotYet })
+        })
+        .await
+    }
+
+    /// Makes a thumbnail, or remembers why there is none, unless either was done before.
+    async fn make(&self, digest: Digest) -> io::Result<()> {
+        let _turn = self.at_once.acquire().await.map_err(io::Error::other)?;
+        if self.on_disk(move |cache| Ok(cache.has(&digest) || is_refused(cache, &digest)?)).await? {
+            return Ok(());
+        }
+        if self.space.is_short()? {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "too little space is left for thumbnails"));
+        }
+        let picture = self.store.read(&digest).await?.into_std().await;
+        let draft = self.on_disk(Cache::draft).await?;
+        let made = self.workshop.shrink(picture, draft.file()?).await?;
+        self.on_disk(move |cache| match made {
+            Ok(()) => cache.keep(&digest, draft),
+            Err(refusal) => {
+                tracing::debug!(blob.sha256 = %digest, %refusal, "There will be no thumbnail of blob {digest}");
+                cache.mark(&digest, &format!("{RECIPE} {refusal}"))
+            }
+        })
+        .await
+    }
+
+    /// Does something with the cache away from the threads that answer.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Cache) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let cache = self.cache.clone();
+        tokio::task::spawn_blocking(move || work(&cache)).await.map_err(io::Error::other)?
+    }
+}
+
+fn tell(digest: Digest, error: &io::Error) {
+    tracing::warn!(blob.sha256 = %digest, %error, "Could not make a thumbnail of blob {digest}");
+}
+
+/// Whether it is worth a try.
+fn is_suitable(picture: &Picture) -> bool {
+    picture::is_readable(&picture.mime) && picture.size_bytes <= MAX_BYTES
+}
+
+/// Whether this recipe was tried in vain.
+fn is_refused(cache: &Cache, digest: &Digest) -> io::Result<bool> {
+    let mark = cache.marked(digest)?;
+    Ok(mark.and_then(|mark| mark.split_once(' ').map(|(recipe, _)| recipe == RECIPE)).unwrap_or(false))
+}
+
+/// Makes thumbnails in the background.
+#[derive(Debug)]
+pub struct Thumbnailer {
+    thumbnails: Thumbnails,
+}
+
+/// Which blobs were seen to: all from `oldest` to `newest`, in the order of their arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Progress {
+    oldest: i64,
+    newest: i64,
+}
+
+impl Progress {
+    /// None yet of so many.
+    fn before_all(last: i64) -> Self {
+        Self { oldest: last + 1, newest: last }
+    }
+
+    /// Reads what [`Self::text`] wrote; nothing if that was for another recipe.
+    fn read(text: &str) -> Option<Self> {
+        let rows = text.strip_prefix(RECIPE)?.strip_prefix(' ')?;
+        let (oldest, newest) = rows.split_once(' ')?;
+        Some(Self { oldest: oldest.parse().ok()?, newest: newest.parse().ok()? })
+    }
+
+    fn text(self) -> String {
+        format!("{RECIPE} {} {}", self.oldest, self.newest)
+    }
+
+    fn extend(&mut self, row: i64) {
+        self.oldest = self.oldest.min(row);
+        self.newest = self.newest.max(row);
+    }
+}
+
+/// Why a round ended early.
+#[derive(Debug, thiserror::Error)]
+enum RoundError {
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    #[error("the cache of thumbnails failed")]
+    Cache(#[from] io::Error),
+}
+
+impl Thumbnailer {
+    /// One that makes these.
+    #[must_use]
+    pub fn new(thumbnails: Thumbnails) -> Self {
+        Self { thumbnails }
+    }
+
+    /// Works until `shutdown`. What is under way then is made another time.
+    pub async fn run(self, mut news: watch::Receiver<()>, shutdown: CancellationToken) {
+        let work = async {
+            let mut seen_to = None;
+            loop {
+                news.borrow_and_update();
+                match self.round(&mut seen_to).await {
+                    Ok(true) => {}
+                    // Without news it is the end of a download that brings something to do.
+                    Ok(false) => drop(timeout(POLL, news.changed()).await),
+                    Err(error) => {
+                        tracing::error!(error = %chain(&error), "Cannot make thumbnails");
+                        tokio::time::sleep(AFTER_FAILURE).await;
+                    }
+                }
+            }
+        };
+        shutdown.run_until_cancelled(work).await;
+    }
+
+    /// Sees to some blobs; returns whether there were any.
+    async fn round(&self, seen_to: &mut Option<Progress>) -> Result<bool, RoundError> {
+        if self.thumbnails.space.is_short()? {
+            tokio::time::sleep(AFTER_FAILURE).await;
+            return Ok(false);
+        }
+        let mut progress = match *seen_to {
+            Some(progress) => progress,
+            None => self.progress().await?,
+        };
+        let blobs = self.next(progress).await?;
+        for blob in &blobs {
+            self.see_to(&blob.picture).await;
+            progress.extend(blob.row);
+        }
+        *seen_to = Some(progress);
+        if !blobs.is_empty() {
+            self.thumbnails.on_disk(move |cache| cache.set_progress(&progress.text())).await?;
+        }
+        Ok(!blobs.is_empty())
+    }
+
+    /// What an earlier process got done.
+    async fn progress(&self) -> Result<Progress, RoundError> {
+        let known = self.thumbnails.on_disk(Cache::progress).await?;
+        match known.and_then(|text| Progress::read(&text)) {
+            Some(progress) => Ok(progress),
+            None => Ok(Progress::before_all(thumbnails::last_arrived(self.thumbnails.catalogue.read()).await?)),
+        }
+    }
+
+    /// What to see to next: what has arrived, else what was there before.
+    async fn next(&self, progress: Progress) -> Result<Vec<Arrived>, CatalogueError> {
+        let read = self.thumbnails.catalogue.read();
+        let new = thumbnails::arrived_after(read, progress.newest, STRIDE).await?;
+        if !new.is_empty() || progress.oldest <= 1 {
+            return Ok(new);
+        }
+        thumbnails::arrived_before(read, progress.oldest, STRIDE).await
+    }
+
+    /// Makes the thumbnail of one blob. What goes wrong with it must not hold up the others for long;
+    /// whoever wants to see it has it tried again.
+    async fn see_to(&self, picture: &Picture) {
+        if !is_suitable(picture) {
+            return;
+        }
+        let digest = picture.digest;
+        let pause = match self.thumbnails.make(digest).await {
+            Ok(()) => BREATH,
+            Err(error) => {
+                tell(digest, &error);
+                AFTER_FAILURE
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}

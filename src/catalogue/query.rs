@@ -1,0 +1,341 @@
+//! Questions in SQL from whoever runs the program: one statement, only reading, for a limited time.
+//!
+//! SQLite itself asks for permission, column by column, while it compiles a statement: what is not
+//! open here cannot be reached, through whatever view, alias or expression. The questions run on a
+//! connection of their own, apart from the program's.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Rows};
+
+/// The tables that may be read, besides every view (`v_…`). A table is closed until it stands here:
+/// `app_tickets` holds secrets, `events` the apps' verification tokens inside the raw payloads.
+const OPEN_TABLES: [&str; 20] = [
+    "blobs",
+    "chat_tallies",
+    "chats",
+    "event_outcomes",
+    "inbox_cursor",
+    "messages",
+    "quoted_messages",
+    "reasons",
+    "recall_policy",
+    "recalls",
+    "resources",
+    "senders",
+    "tallies",
+    "ticket_posts",
+    "totals",
+    "tries",
+    // What a catalogue consists of, and SQLite's own table-valued functions.
+    "sqlite_master",
+    "sqlite_schema",
+    "json_each",
+    "json_tree",
+];
+/// What begins the names of views, which consist of what is open.
+const VIEWS: &str = "v_";
+/// What else may be asked about tables, as `PRAGMA` or as `pragma_…`.
+const OPEN_PRAGMAS: [&str; 6] = ["table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo"];
+
+/// The most memory that SQLite may take for a question.
+const MEMORY_BYTES: i64 = 256 << 20;
+/// The longest value: within one function nothing looks at the clock.
+const LONGEST_VALUE_BYTES: i32 = 32 << 20;
+/// How many of SQLite's own instructions run between two looks at the clock.
+const LOOK_EVERY: i32 = 1000;
+/// How many rows are handed over at once, unless they come slowly.
+const BATCH: usize = 200;
+/// How long a row waits for more to be handed over with.
+const HAND_OVER_WITHIN: Duration = Duration::from_millis(100);
+
+/// A value as SQLite has it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// Another number.
+    Real(f64),
+    /// A text; what is no UTF-8 in it is replaced.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+/// Why there is no answer, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The question asks for what is closed, or wants to change something.
+    #[error(
+        "{0}: only reading is allowed, and only of the views (v_resources, v_failed, v_messages, v_chats) and of tables without secrets"
+    )]
+    Refused(String),
+    /// The question cannot be understood or answered.
+    #[error("{0}")]
+    Wrong(String),
+    /// The time is up.
+    #[error("the time is up: no answer within {} s; ask for less, or allow more with --timeout", .0.as_secs_f64())]
+    TimeIsUp(Duration),
+    /// Whoever took the answer wants no more of it.
+    #[error(transparent)]
+    Taker(anyhow::Error),
+}
+
+/// Whoever takes an answer.
+pub trait Taker {
+    /// Takes the next rows; `columns` are the same each time.
+    ///
+    /// # Errors
+    /// If no more are wanted.
+    fn take(&mut self, columns: &[String], rows: Vec<Vec<Value>>) -> anyhow::Result<()>;
+
+    /// Takes the end of an answer that is whole.
+    ///
+    /// # Errors
+    /// If it cannot be taken.
+    fn end(&mut self, columns: &[String]) -> anyhow::Result<()>;
+}
+
+/// Answers a question about the catalogue at `path`, which must be there and of this program's
+/// version. The time that the taker takes does not count. Blocks.
+///
+/// # Errors
+/// If the question is refused or wrong, or its time is up.
+pub fn ask(path: &Path, question: &str, time: Duration, taker: &mut impl Taker) -> Result<(), QueryError> {
+    let deadline = Deadline::begin(time);
+    let in_words = |error| in_words(error, time);
+    let connection = open(path, deadline.clone()).map_err(in_words)?;
+    let mut statement = connection.prepare(question).map_err(in_words)?;
+    if statement.column_count() == 0 {
+        return Err(QueryError::Wrong("this is no question: there is nothing to answer".to_owned()));
+    }
+    let columns = distinct(statement.column_names());
+    let mut rows = statement.query([]).map_err(in_words)?;
+    while let Some(batch) = next_batch(&mut rows, columns.len()).map_err(in_words)? {
+        deadline.stand_still(|| taker.take(&columns, batch)).map_err(QueryError::Taker)?;
+    }
+    taker.end(&columns).map_err(QueryError::Taker)
+}
+
+fn open(path: &Path, deadline: Deadline) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.pragma_update(None, "query_only", 1)?;
+    connection.pragma_update_and_check(None, "hard_heap_limit", MEMORY_BYTES, |_| Ok(()))?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)?;
+    connection.authorizer(Some(permit))?;
+    connection.progress_handler(LOOK_EVERY, Some(move || deadline.is_over()))?;
+    Ok(connection)
+}
+
+fn permit(context: AuthContext<'_>) -> Authorization {
+    let is_open = match context.action {
+        AuthAction::Select | AuthAction::Recursive => true,
+        AuthAction::Function { function_name } => !function_name.eq_ignore_ascii_case("load_extension"),
+        AuthAction::Read { table_name, .. } => is_open_table(table_name),
+        AuthAction::Pragma { pragma_name, .. } => OPEN_PRAGMAS.contains(&pragma_name),
+        _ => false,
+    };
+    if is_open { Authorization::Allow } else { Authorization::Deny }
+}
+
+fn is_open_table(name: &str) -> bool {
+    let pragma = name.strip_prefix("pragma_");
+    name.starts_with(VIEWS) || OPEN_TABLES.contains(&name) || pragma.is_some_and(|name| OPEN_PRAGMAS.contains(&name))
+}
+
+/// The next rows, none after the last.
+fn next_batch(rows: &mut Rows<'_>, columns: usize) -> rusqlite::Result<Option<Vec<Vec<Value>>>> {
+    let begun = Instant::now();
+    let mut batch = Vec::new();
+    while batch.len() < BATCH && (batch.is_empty() || begun.elapsed() < HAND_OVER_WITHIN) {
+        let Some(row) = rows.next()? else { break };
+        batch.push((0..columns).map(|at| row.get_ref(at).map(Value::from)).collect::<Result<_, _>>()?);
+    }
+    Ok((!batch.is_empty()).then_some(batch))
+}
+
+/// The columns' names, each of them once: an object with two members of one name loses one of them.
+fn distinct(names: Vec<&str>) -> Vec<String> {
+    let mut columns: Vec<String> = Vec::with_capacity(names.len());
+    for name in names {
+        let fresh = |candidate: &String| !columns.contains(candidate);
+        let numbered = (1..).map(|number| format!("{name}:{number}"));
+        let column = std::iter::once(name.to_owned()).chain(numbered).find(fresh);
+        columns.extend(column);
+    }
+    columns
+}
+
+fn in_words(error: rusqlite::Error, time: Duration) -> QueryError {
+    match error {
+        rusqlite::Error::MultipleStatement => {
+            QueryError::Wrong("there is more than one statement; ask one question at a time".to_owned())
+        }
+        rusqlite::Error::InvalidParameterCount(..) => {
+            QueryError::Wrong("parameters have no values here; write the values".to_owned())
+        }
+        rusqlite::Error::SqliteFailure(failure, message) => {
+            let message = message.unwrap_or_else(|| failure.to_string());
+            match failure.code {
+                ErrorCode::OperationInterrupted => QueryError::TimeIsUp(time),
+                ErrorCode::AuthorizationForStatementDenied => QueryError::Refused(message),
+                // What SQLite says of a function has the code of any other mistake.
+                _ if message.starts_with("not authorized") => QueryError::Refused(message),
+                _ => QueryError::Wrong(message),
+            }
+        }
+        other => QueryError::Wrong(other.to_string()),
+    }
+}
+
+/// The end of a question's time, which waits while somebody else works.
+#[derive(Debug, Clone)]
+struct Deadline(Arc<Mutex<Instant>>);
+
+impl Deadline {
+    fn begin(time: Duration) -> Self {
+        let now = Instant::now();
+        // A time too long to be counted is as good as none.
+        const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+        Self(Arc::new(Mutex::new(now + time.min(CENTURY))))
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stand_still<T>(&self, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = work();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += begun.elapsed();
+        done
+    }
+}
+
+impl From<ValueRef<'_>> for Value {
+    fn from(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(number) => Self::Integer(number),
+            ValueRef::Real(number) => Self::Real(number),
+            ValueRef::Text(text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
+            ValueRef::Blob(bytes) => Self::Blob(bytes.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::FILE_NAME;
+    use crate::catalogue::listing::seed::{Seed, Seeded};
+
+    #[derive(Default)]
+    struct Rows(Vec<Vec<Value>>);
+
+    impl Taker for Rows {
+        fn take(&mut self, _: &[String], rows: Vec<Vec<Value>>) -> anyhow::Result<()> {
+            self.0.extend(rows);
+            Ok(())
+        }
+
+        fn end(&mut self, _: &[String]) -> anyhow::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn ask_of(seeded: &Seeded, question: &str) -> Result<Vec<Vec<Value>>, QueryError> {
+        let mut rows = Rows::default();
+        ask(&seeded.directory.path().join(FILE_NAME), question, Duration::from_secs(20), &mut rows)?;
+        Ok(rows.0)
+    }
+
+    #[tokio::test]
+    async fn every_view_and_what_it_consists_of_can_be_asked() {
+        let seeded = Seeded::new().await;
+        seeded.add("img_1", Seed::default()).await;
+        let views = ask_of(&seeded, "SELECT name FROM sqlite_schema WHERE type = 'view'").unwrap();
+        assert!(views.len() >= 4, "{views:?}");
+        for row in views {
+            let [Value::Text(name)] = row.as_slice() else { panic!("{row:?}") };
+            ask_of(&seeded, &format!("SELECT * FROM {name}")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        for question in [
+            "WITH mine AS (SELECT key, COUNT(*) AS n FROM v_resources GROUP BY key) SELECT n FROM mine",
+            "SELECT key FROM resources JOIN messages USING (message_row_id)",
+            "SELECT name FROM pragma_table_info('resources')",
+            "SELECT value FROM json_each('[1,2]')",
+            "EXPLAIN QUERY PLAN SELECT * FROM v_resources",
+            "VALUES (1); -- one statement",
+        ] {
+            assert!(!ask_of(&seeded, question).unwrap().is_empty(), "{question}");
+        }
+    }
+
+    #[tokio::test]
+    async fn secrets_stay_closed_however_they_are_asked_for() {
+        let seeded = Seeded::new().await;
+        seeded.run("INSERT INTO app_tickets VALUES ('cli_a', 'the-ticket', 1)").await;
+        for question in [
+            "SELECT * FROM app_tickets",
+            "SELECT ticket FROM main.app_tickets AS t",
+            "SELECT count(*) FROM app_tickets",
+            "SELECT key, (SELECT ticket FROM app_tickets) FROM resources",
+            "WITH app AS (SELECT * FROM \"app_tickets\") SELECT * FROM app",
+            "SELECT * FROM resources NATURAL JOIN app_tickets",
+            "TABLE app_tickets",
+            "SELECT payload FROM events",
+            "SELECT * FROM sqlite_stat1",
+            "SELECT data FROM sqlite_dbpage",
+        ] {
+            let error = ask_of(&seeded, question).unwrap_err();
+            assert!(!error.to_string().contains("the-ticket"), "{question}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_changed_attached_loaded_or_asked_twice() {
+        let seeded = Seeded::new().await;
+        for question in [
+            "INSERT INTO recalls VALUES ('a', 'b', 1, NULL)",
+            "WITH x AS (SELECT 1) DELETE FROM resources",
+            "CREATE TEMP TABLE x (y)",
+            "CREATE TEMP VIEW resources AS SELECT 1",
+            "ATTACH ':memory:' AS other",
+            "PRAGMA query_only = 0",
+            "PRAGMA writable_schema",
+            "EXPLAIN PRAGMA query_only = 0",
+            "SELECT load_extension('x')",
+            "BEGIN IMMEDIATE",
+            "ANALYZE",
+        ] {
+            let answer = ask_of(&seeded, question);
+            assert!(matches!(answer, Err(QueryError::Refused(_))), "{question}: {answer:?}");
+        }
+        let copy = seeded.directory.path().join("copy.db");
+        let vacuum = format!("VACUUM INTO '{}'", copy.display());
+        for question in
+            ["", "-- nothing", "SELEC 1", "SELECT ?", "SELECT 1; SELECT 2", "SELECT * FROM nowhere", &vacuum]
+        {
+            assert!(matches!(ask_of(&seeded, question), Err(QueryError::Wrong(_))), "{question}");
+        }
+        assert!(!copy.exists());
+    }
+
+    #[tokio::test]
+    async fn a_question_without_an_end_ends_and_takes_no_memory() {
+        let seeded = Seeded::new().await;
+        let path = seeded.directory.path().join(FILE_NAME);
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT MAX(i) FROM n";
+        let ended = ask(&path, endless, Duration::from_millis(50), &mut Rows::default());
+        assert!(matches!(ended, Err(QueryError::TimeIsUp(_))), "{ended:?}");
+        assert!(matches!(ask_of(&seeded, "SELECT hex(zeroblob(100000000))"), Err(QueryError::Wrong(_))));
+    }
+}

@@ -1,0 +1,130 @@
+//! What a browser is shown when there is no page to show.
+//!
+//! Written in both languages at once, so that whatever fails wherever can be answered without
+//! knowing the reader's.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpResponse, ResponseError};
+use askama::Template;
+
+use super::assets::{ASSETS, Assets};
+use super::frame::{answer, see_other};
+use super::local_path::LocalPath;
+use crate::catalogue::CatalogueError;
+use crate::catalogue::listing::ListingError;
+use crate::domain::error::chain;
+use crate::domain::reason::Bilingual;
+use crate::http::error::Problem;
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// There are no pages at all, and nothing says that there could be.
+    NoPages,
+    /// Nobody has signed in; afterwards it goes on here.
+    NotSignedIn(LocalPath),
+    /// There is nothing under this path, or nothing that may be seen.
+    NotFound,
+    /// What was sent cannot be understood.
+    BadRequest,
+    /// A page of somebody else made the browser send this.
+    FromElsewhere,
+    /// The link to a further page does not fit its filters.
+    BadCursor,
+    /// The catalogue has too much to do.
+    Busy,
+    /// Something on our side failed; the log says what.
+    Internal,
+}
+
+/// The page that says so.
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct Page {
+    assets: &'static Assets,
+    text: Bilingual,
+}
+
+impl Failure {
+    fn text(&self) -> Bilingual {
+        match self {
+            Self::NoPages | Self::NotSignedIn(_) | Self::NotFound => {
+                Bilingual { zh: "这里没有内容。", en: "There is nothing here." }
+            }
+            Self::BadRequest => {
+                Bilingual { zh: "无法理解这个请求。", en: "This request cannot be understood." }
+            }
+            Self::FromElsewhere => Bilingual {
+                zh: "这个请求不是从本站页面发出的，已被拒绝。",
+                en: "This request did not come from a page of this site and was refused.",
+            },
+            Self::BadCursor => Bilingual {
+                zh: "这个翻页链接与筛选条件不符，请从第一页重新开始。",
+                en: "This link to a further page does not fit its filters; start again at the first page.",
+            },
+            Self::Busy => Bilingual {
+                zh: "目录正忙，请稍后重试。",
+                en: "The catalogue is busy; try again in a moment.",
+            },
+            Self::Internal => Bilingual {
+                zh: "服务器出错，原因见日志。",
+                en: "The server could not answer; its log says why.",
+            },
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text().en)
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NotSignedIn(_) => StatusCode::SEE_OTHER,
+            Self::NoPages | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::BadRequest | Self::BadCursor => StatusCode::BAD_REQUEST,
+            Self::FromElsewhere => StatusCode::FORBIDDEN,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            Self::NoPages => Problem::not_found("there is no such path").error_response(),
+            Self::NotSignedIn(next) => see_other(&next.behind_sign_in()),
+            shown => {
+                let mut response = answer(shown.status_code(), &Page { assets: &ASSETS, text: shown.text() });
+                if matches!(shown, Self::Busy) {
+                    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+                }
+                response
+            }
+        }
+    }
+}
+
+impl From<CatalogueError> for Failure {
+    fn from(error: CatalogueError) -> Self {
+        if error.is_busy() {
+            return Self::Busy;
+        }
+        tracing::error!(error = %chain(&error), "A page failed in the catalogue");
+        Self::Internal
+    }
+}
+
+impl From<ListingError> for Failure {
+    fn from(error: ListingError) -> Self {
+        match error {
+            ListingError::BadCursor => Self::BadCursor,
+            ListingError::Catalogue(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Signing in and out, and the switch between the languages.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::Pages;
+use super::attempts::TooMany;
+use super::failure::Failure;
+use super::form::Form;
+use super::frame::{Frame, answer, see_other};
+use super::language::{Language, texts};
+use super::local_path::LocalPath;
+use super::session::ABSOLUTE_LIMIT;
+use super::visit::{LANGUAGE_COOKIE, SESSION_COOKIE, Transport, Visit};
+use crate::feishu::crypto::same_secret;
+
+/// How long a browser remembers the language.
+const REMEMBERED_FOR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+texts! {
+    /// The texts of the sign-in page.
+    Texts {
+        title = "登录", "Sign in";
+        lead = "飞书机器人收到的图片、文件、语音和视频，都在这里。",
+            "Every picture, file, voice and video that people sent to your Feishu bot.";
+        token = "管理口令", "Administrator token";
+        hint = "即 LARKIVE_ADMIN_TOKEN 的值。", "The value of LARKIVE_ADMIN_TOKEN.";
+        wrong = "口令不正确。", "That is not the token.";
+        too_many_before = "尝试次数过多，请在", "Too many attempts. Try again in";
+        too_many_after = "分钟后再试。", "min.";
+    }
+}
+
+/// The sign-in page.
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct Page {
+    frame: Frame,
+    texts: &'static Texts,
+    next: LocalPath,
+    trouble: Option<Trouble>,
+}
+
+/// Why somebody is not signed in.
+enum Trouble {
+    WrongToken,
+    TooMany { minutes: u64 },
+}
+
+impl Page {
+    fn new(visit: &Visit, next: LocalPath, trouble: Option<Trouble>) -> Self {
+        Self { frame: Frame::outside(visit), texts: Texts::of(visit.language), next, trouble }
+    }
+}
+
+/// `GET /login`
+pub(super) async fn show(visit: Visit, query: web::Query<Vec<(String, String)>>) -> HttpResponse {
+    let next = query.iter().find(|(name, _)| name == "next").map(|(_, value)| value.as_str());
+    let next = destination(next.unwrap_or_default());
+    if visit.session.is_some() {
+        return see_other(next.as_str());
+    }
+    answer(StatusCode::OK, &Page::new(&visit, next, None))
+}
+
+/// `POST /login`
+pub(super) async fn sign_in(pages: web::Data<Pages>, visit: Visit, form: Form) -> Result<HttpResponse, Failure> {
+    let token = pages.admin_token.as_ref().ok_or(Failure::NoPages)?;
+    let next = destination(form.value("next"));
+    let now = pages.clock.now();
+    if let Err(TooMany(wait)) = pages.attempts.count(visit.client, now) {
+        tracing::warn!(client = %visit.client, "Refused an attempt to sign in: there were too many");
+        return Ok(try_later(&visit, next, wait));
+    }
+    if !same_secret(form.value("token").as_bytes(), token.reveal().as_bytes()) {
+        tracing::warn!(client = %visit.client, "Somebody tried to sign in with a wrong token");
+        return Ok(answer(StatusCode::FORBIDDEN, &Page::new(&visit, next, Some(Trouble::WrongToken))));
+    }
+    pages.attempts.forgive(visit.client);
+    let key = pages.sessions.open(now).map_err(|error| {
+        tracing::error!(%error, "Cannot open a session without random bytes");
+        Failure::Internal
+    })?;
+    tracing::info!(client = %visit.client, "An administrator signed in");
+    let cookie = cookie(SESSION_COOKIE, &key, ABSOLUTE_LIMIT, visit.transport);
+    Ok(with_cookie(see_other(next.as_str()), &format!("{cookie}; SameSite=Strict")))
+}
+
+/// `POST /logout`
+pub(super) async fn sign_out(pages: web::Data<Pages>, visit: Visit) -> HttpResponse {
+    if let Some(key) = &visit.session {
+        pages.sessions.close(key);
+    }
+    let cookie = cookie(SESSION_COOKIE, "", Duration::ZERO, visit.transport);
+    with_cookie(see_other("/login"), &format!("{cookie}; SameSite=Strict"))
+}
+
+/// `POST /language`
+pub(super) async fn switch_language(visit: Visit, form: Form) -> Result<HttpResponse, Failure> {
+    let language = Language::of_tag(form.value("language")).ok_or(Failure::BadRequest)?;
+    // Nothing secret: a link from a chat may well open in the language that was chosen before.
+    let cookie = cookie(LANGUAGE_COOKIE, language.tag(), REMEMBERED_FOR, visit.transport);
+    Ok(with_cookie(see_other(destination(form.value("next")).as_str()), &format!("{cookie}; SameSite=Lax")))
+}
+
+fn try_later(visit: &Visit, next: LocalPath, wait: Duration) -> HttpResponse {
+    let minutes = wait.as_secs().div_ceil(60);
+    let page = Page::new(visit, next, Some(Trouble::TooMany { minutes }));
+    let mut response = answer(StatusCode::TOO_MANY_REQUESTS, &page);
+    response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
+    response
+}
+
+/// Where it goes on; what leads elsewhere leads to the first page instead.
+fn destination(next: &str) -> LocalPath {
+    next.parse().unwrap_or_else(|_| LocalPath::home())
+}
+
+fn cookie(name: &str, value: &str, max_age: Duration, transport: Transport) -> String {
+    let secure = match transport {
+        Transport::Https => "; Secure",
+        Transport::Plain => "",
+    };
+    format!("{name}={value}; Path=/; Max-Age={}; HttpOnly{secure}", max_age.as_secs())
+}
+
+fn with_cookie(mut response: HttpResponse, cookie: &str) -> HttpResponse {
+    // Keys, tags and our own words are all that a cookie is made of: they always fit a header.
+    if let Ok(value) = header::HeaderValue::from_str(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+    response
+}

@@ -1,0 +1,56 @@
+//! The words for what every page shows: states, roles, times and sizes, in the reader's language.
+
+use super::language::Language;
+use crate::domain::download::State;
+use crate::domain::readable::visible;
+use crate::domain::resource::Role;
+use crate::domain::time::Timestamp;
+
+/// What a state is called.
+pub(super) fn state(state: State, language: Language) -> &'static str {
+    match state {
+        State::Pending => language.pick("等待下载", "Pending"),
+        State::Running => language.pick("正在下载", "Running"),
+        State::Stored => language.pick("已归档", "Stored"),
+        State::Blocked => language.pick("需要处理", "Blocked"),
+        State::Gone => language.pick("已撤回或删除", "Gone"),
+        State::Impossible => language.pick("无法获取", "Impossible"),
+    }
+}
+
+/// What a role is called.
+pub(super) fn role(role: Role, language: Language) -> &'static str {
+    match role {
+        Role::Image => language.pick("图片", "Image"),
+        Role::File => language.pick("文件", "File"),
+        Role::Audio => language.pick("语音", "Audio"),
+        Role::Video => language.pick("视频", "Video"),
+        Role::Cover => language.pick("视频封面", "Cover"),
+        Role::Sticker => language.pick("表情包", "Sticker"),
+        Role::Folder => language.pick("文件夹", "Folder"),
+        Role::CardImage => language.pick("卡片图片", "Card image"),
+        Role::Forward => language.pick("合并转发", "Forward"),
+    }
+}
+
+/// A point in time: for machines, and in UTC for readers whose browser does not turn it into their
+/// own time.
+#[derive(Debug, Clone)]
+pub(super) struct Time {
+    pub(super) machine: String,
+    pub(super) text: String,
+}
+
+impl From<Timestamp> for Time {
+    fn from(time: Timestamp) -> Self {
+        let machine = time.to_string();
+        // `2026-01-31T09:30:00.000Z`: up to the minute, as RFC 3339 always has it.
+        let text = format!("{} UTC", machine.get(..16).unwrap_or(&machine).replace('T', " "));
+        Self { machine, text }
+    }
+}
+
+/// A text of several lines whose every line is harmless to show.
+pub(super) fn visible_lines(text: &str) -> String {
+    text.lines().map(|line| visible(&line.replace('\t', "    "))).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,55 @@
+//! The thumbnail of a resource: a small picture of ours, made of somebody's bytes.
+//!
+//! Whoever routes here has checked who is asking.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, EntityTag};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::conditional::is_known;
+use super::error::Problem;
+use crate::archive::thumbnail::{Shown, Thumbnails};
+
+/// How long a browser may show a thumbnail without asking: the same bytes give the same picture, but
+/// who may see them can change.
+const CACHE_CONTROL: &str = "private, max-age=3600";
+
+/// The thumbnail of the resource with this id: 200, 304, or 404. One that is not made yet is waited
+/// for for a while.
+///
+/// # Errors
+/// What to answer when there is none.
+pub async fn serve(thumbnails: &Thumbnails, request: &HttpRequest, id: &str) -> Result<HttpResponse, Problem> {
+    let picture = match id.parse() {
+        Ok(id) => thumbnails.picture_of(id).await?,
+        Err(_) => None,
+    };
+    let picture = picture.ok_or_else(none)?;
+    let tag = EntityTag::new_strong(format!("thumbnail-{}", picture.digest));
+    if is_known(request, &tag) {
+        return Ok(HttpResponse::NotModified()
+            .insert_header((header::ETAG, tag.to_string()))
+            .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
+            .finish());
+    }
+    let shown = thumbnails.show(&picture).await.map_err(|error| {
+        tracing::error!(blob.sha256 = %picture.digest, %error, "Could not read a thumbnail");
+        Problem::internal()
+    })?;
+    match shown {
+        Shown::Thumbnail(bytes) => Ok(HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, "image/webp"))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
+            .insert_header((header::ETAG, tag.to_string()))
+            .body(bytes)),
+        Shown::Nothing => Err(none()),
+        Shown::NotYet => {
+            Err(Problem::not_yet("thumbnail_not_ready", "the thumbnail is being made; ask again in a moment"))
+        }
+    }
+}
+
+fn none() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no_thumbnail", "there is no thumbnail of this resource")
+}
