@@ -107,6 +107,9 @@ impl Store {
     /// # Errors
     /// If the spool cannot be read.
     pub fn forget(&self, identity: &str) -> io::Result<()> {
+        if !self.places.kept.may_have(identity) {
+            return Ok(());
+        }
         partial::forget(&self.places.spool, identity)
     }
 

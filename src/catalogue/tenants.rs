@@ -26,7 +26,7 @@ pub async fn of_app(read: &SqlitePool, app_id: &AppId, limit: u32) -> Result<Vec
          )
          WHERE tenant_key IS NOT NULL
          ORDER BY tenant_key
-         LIMIT ?"
+         LIMIT +?"
     );
     // Only our own words are in the text; the values are bound.
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(app_id.as_str()).bind(limit).fetch_all(read).await?;
