@@ -41,14 +41,16 @@ CREATE TABLE search_rows (
     resource_row_id INTEGER
 ) STRICT;
 
--- Resources whose text the index does not know yet.
+-- Resources whose text the index does not know yet, or (`again`) no longer as it is: only these may have a row
+-- in the index, which is looked for among all that share their millisecond.
 CREATE TABLE search_pending (
-    resource_row_id INTEGER PRIMARY KEY
+    resource_row_id INTEGER PRIMARY KEY,
+    again           INTEGER NOT NULL CHECK (again IN (0, 1))
 ) STRICT;
-INSERT INTO search_pending (resource_row_id) SELECT resource_row_id FROM resources;
+INSERT INTO search_pending (resource_row_id, again) SELECT resource_row_id, 0 FROM resources;
 
 CREATE TRIGGER resources_to_search AFTER INSERT ON resources BEGIN
-    INSERT INTO search_pending (resource_row_id) VALUES (NEW.resource_row_id)
+    INSERT INTO search_pending (resource_row_id, again) VALUES (NEW.resource_row_id, 0)
     ON CONFLICT (resource_row_id) DO NOTHING;
 END;
 
@@ -57,8 +59,8 @@ AFTER UPDATE OF file_name, role, app_id, chat_id, sender_open_id, message_row_id
 WHEN OLD.file_name IS NOT NEW.file_name OR OLD.role <> NEW.role OR OLD.app_id <> NEW.app_id
     OR OLD.chat_id <> NEW.chat_id OR OLD.sender_open_id IS NOT NEW.sender_open_id
     OR OLD.message_row_id IS NOT NEW.message_row_id OR OLD.listed_at <> NEW.listed_at BEGIN
-    INSERT INTO search_pending (resource_row_id) VALUES (NEW.resource_row_id)
-    ON CONFLICT (resource_row_id) DO NOTHING;
+    INSERT INTO search_pending (resource_row_id, again) VALUES (NEW.resource_row_id, 1)
+    ON CONFLICT (resource_row_id) DO UPDATE SET again = 1;
 END;
 
 -- The row in the index is found by the time, so it has to go before the time is forgotten.
@@ -77,9 +79,9 @@ CREATE TRIGGER resources_not_to_search AFTER DELETE ON resources BEGIN
 END;
 
 CREATE TRIGGER messages_to_search_again AFTER UPDATE OF text ON messages WHEN OLD.text IS NOT NEW.text BEGIN
-    INSERT INTO search_pending (resource_row_id)
-    SELECT resource_row_id FROM resources WHERE message_row_id = NEW.message_row_id
-    ON CONFLICT (resource_row_id) DO NOTHING;
+    INSERT INTO search_pending (resource_row_id, again)
+    SELECT resource_row_id, 1 FROM resources WHERE message_row_id = NEW.message_row_id
+    ON CONFLICT (resource_row_id) DO UPDATE SET again = 1;
 END;
 
 -- Names of chats (even row numbers) and senders (odd ones) have an index of their own: a rename

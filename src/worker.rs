@@ -67,7 +67,7 @@ pub struct Shared {
 
 /// Tries under way for each download in flight. A try lasts longer than its transfer: its bytes are
 /// made durable and its end is recorded, many at a time, while others transfer.
-const TRIES_FOR_EACH_TRANSFER: usize = 4;
+const TRIES_FOR_EACH_TRANSFER: usize = 16;
 
 /// The downloads that a lane may have in flight: some that are its own, and some that it shares
 /// with every other lane. Its tries are some more, so that a slow disk does not pile up open files.
@@ -136,9 +136,9 @@ struct Ahead {
 }
 
 /// Claims that follow each other faster than this are for more rows, slower ones for fewer.
-const CLAIM_EVERY: Duration = Duration::from_millis(10);
+const CLAIM_EVERY: Duration = Duration::from_millis(25);
 /// The most that is claimed ahead: what is newer waits behind it.
-const LARGEST_SURPLUS: usize = 64;
+const LARGEST_SURPLUS: usize = 128;
 
 impl Ahead {
     fn new() -> Self {

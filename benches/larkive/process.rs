@@ -19,7 +19,7 @@ use crate::baseline::{self, Baseline};
 use crate::requests::{APP_ID, ENCRYPT_KEY, VERIFICATION_TOKEN};
 
 /// How often the log or the catalogue is looked at while something is waited for.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long anything may take before the bench gives up.
 const PATIENCE: Duration = Duration::from_secs(180);
 const MIB: f64 = 1024.0;

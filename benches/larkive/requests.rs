@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use larkive::clock::Clock;
 use larkive::domain::secret::Secret;
@@ -70,7 +71,10 @@ fn built(numbers: std::ops::Range<usize>, message: &impl Fn(usize) -> MessageEve
     let app = App { app_id: APP_ID.to_owned(), verification_token: Secret::new(VERIFICATION_TOKEN) };
     let key = EncryptKey::new(Secret::new(ENCRYPT_KEY));
     let now = Clock::system().now();
-    numbers.map(|number| wired(&seal(&message(number).payload(&app, now), Some(&key), Sealing::Proper, now))).collect()
+    // Messages that were all sent in one millisecond would be a case of its own.
+    let sent_at = |number| now.after(Duration::from_millis(number as u64));
+    let sealed = |number| seal(&message(number).payload(&app, sent_at(number)), Some(&key), Sealing::Proper, now);
+    numbers.map(|number| wired(&sealed(number))).collect()
 }
 
 fn wired(delivery: &Delivery) -> Vec<u8> {

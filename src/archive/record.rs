@@ -14,9 +14,10 @@ use crate::domain::reason::ReasonCode;
 
 /// Endings in one transaction.
 const BATCH: usize = 256;
-/// A commit costs as much as a dozen rows: an ending waits for that much company, but not for long.
-const COMPANY: usize = 16;
-const WAITS_FOR_COMPANY: Duration = Duration::from_millis(4);
+/// A transaction is eight trips to the connection's thread and a sync: an ending waits for this much company, but
+/// not for long.
+const COMPANY: usize = 64;
+const WAITS_FOR_COMPANY: Duration = Duration::from_millis(10);
 /// Endings that may wait; there are never more than downloads in flight.
 const QUEUE: usize = 1024;
 /// The pause after the catalogue failed; the endings wait, because the bytes are already there.

@@ -134,7 +134,7 @@ async fn an_archive_from_before_the_index_is_indexed_in_the_background() {
     let app = with_files(&["旧文件.pdf"]).await;
     let mut outside = app.outside_connection().await;
     for forget in [
-        "INSERT INTO search_pending SELECT resource_row_id FROM resources",
+        "INSERT INTO search_pending SELECT resource_row_id, 1 FROM resources",
         "UPDATE search_rows SET resource_row_id = NULL",
     ] {
         sqlx::query(forget).execute(&mut outside).await.unwrap();

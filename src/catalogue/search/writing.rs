@@ -63,7 +63,7 @@ const SELECT_PENDING: &str = "SELECT p.resource_row_id, r.listed_at, r.role, r.f
         (SELECT MAX(x.search_row_id) FROM search_rows AS x
          WHERE x.search_row_id BETWEEN r.listed_at << ?3 AND (r.listed_at << ?3) + (1 << ?3) - 1) AS last,
         (SELECT x.search_row_id FROM search_rows AS x
-         WHERE x.search_row_id BETWEEN r.listed_at << ?3 AND (r.listed_at << ?3) + (1 << ?3) - 1
+         WHERE p.again AND x.search_row_id BETWEEN r.listed_at << ?3 AND (r.listed_at << ?3) + (1 << ?3) - 1
              AND x.resource_row_id = p.resource_row_id) AS known
     FROM search_pending AS p
     CROSS JOIN resources AS r ON r.resource_row_id = p.resource_row_id
@@ -71,7 +71,7 @@ const SELECT_PENDING: &str = "SELECT p.resource_row_id, r.listed_at, r.role, r.f
     LEFT JOIN chats AS c ON c.app_id = r.app_id AND c.chat_id = r.chat_id
     LEFT JOIN senders AS s ON s.app_id = r.app_id AND s.open_id = r.sender_open_id
     ORDER BY p.resource_row_id DESC
-    LIMIT ?1";
+    LIMIT +?1";
 
 impl Pending {
     fn decode(row: &SqliteRow) -> Result<Self, CatalogueError> {
