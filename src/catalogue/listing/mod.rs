@@ -9,6 +9,7 @@ pub mod columns;
 pub mod delivery;
 pub mod extent;
 pub mod message;
+pub mod quoted;
 pub mod resource;
 
 mod cursor;

@@ -28,6 +28,7 @@ mod payload;
 mod preview;
 mod query;
 mod question;
+mod quoted;
 mod resource;
 mod session;
 mod settings;
