@@ -12,6 +12,7 @@ mod chats;
 mod conversation;
 mod day_charts;
 mod delivery;
+mod documentation;
 mod facts;
 mod failed;
 mod failure;
@@ -110,6 +111,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config
         .app_data(web::FormConfig::default().limit(form::MAX_BYTES))
         .service(page("/").route(read().to(overview::show)))
+        .service(documentation::resource())
         .service(page("/login").route(read().to(sign_in::show)).route(web::post().to(sign_in::sign_in)))
         .service(page("/logout").route(web::post().to(sign_in::sign_out)))
         .service(page("/language").route(web::post().to(sign_in::switch_language)))
