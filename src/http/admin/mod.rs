@@ -35,6 +35,7 @@ mod session;
 mod settings;
 mod sign_in;
 mod thumbnail;
+mod trouble;
 mod visit;
 mod vocabulary;
 
