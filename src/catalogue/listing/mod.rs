@@ -71,6 +71,13 @@ pub struct Page<T> {
     pub index_incomplete: bool,
 }
 
+impl<T> Default for Page<T> {
+    /// The one page of a list without anything.
+    fn default() -> Self {
+        Self { items: Vec::new(), next_cursor: None, stopped_early: false, index_incomplete: false }
+    }
+}
+
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ListingError {
