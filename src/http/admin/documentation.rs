@@ -1,6 +1,6 @@
 //! The API's description for whoever has signed in: the same page as for programs, under the same path.
 
-use actix_web::guard::GuardContext;
+use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::header;
 use actix_web::{Error, HttpRequest, HttpResponse, Resource, web};
 
@@ -10,7 +10,7 @@ use crate::http::api::reader;
 
 /// `GET /api/docs`, for browsers only: whoever comes with a token, or with nothing, is the API's.
 pub(super) fn resource() -> Resource {
-    web::resource("/api/docs").guard(actix_web::guard::fn_guard(comes_with_cookie)).route(read().to(show))
+    web::resource("/api/docs").guard(fn_guard(comes_with_cookie)).route(read().to(show))
 }
 
 fn comes_with_cookie(context: &GuardContext<'_>) -> bool {
