@@ -61,6 +61,9 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a client may take for the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
+/// Tells whoever may have something to do.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
 /// One app that is archived.
 #[derive(Debug, Clone)]
 pub struct AppSetup {
@@ -129,7 +132,7 @@ pub struct App {
     left_over: LeftOver,
     thumbnailer: Thumbnailer,
     /// Tells lanes and expander that there may be something to do.
-    pub wake: Arc<dyn Fn() + Send + Sync>,
+    pub wake: Wake,
     shared: Shared,
     routes: Routes,
     public: TcpListener,
@@ -175,65 +178,33 @@ impl App {
         let space = Space::new(&[&setup.layout.directory, &setup.layout.store], setup.min_free_bytes);
         let inbox = Inbox::new(catalogue.clone(), clock.clone())?;
         let (recorder, recording) = Recorder::start(catalogue.clone(), OWNER.to_owned());
-        let due = watch::Sender::new(());
-        let expander = Expander::new(catalogue.clone(), metrics.clone(), due.clone());
         let shared = Shared {
             catalogue: catalogue.clone(),
             space: space.clone(),
             owner: OWNER.into(),
             in_flight: InFlight::default(),
-            clock: clock.clone(),
-            due,
+            clock,
+            due: watch::Sender::new(()),
             recorder,
         };
-        let (mut lanes, mut namers, mut quoters) = (Vec::new(), Vec::new(), Vec::new());
-        let slots = Slots::deal(setup.download_concurrency, setup.apps.len());
-        for (app, slots) in setup.apps.iter().zip(slots) {
-            let client = app_ticket::connect(app.client.clone(), app.kind, &catalogue, metrics.clone())?;
-            let (app_id, kept) = (app.keys.app_id.clone(), (store.clone(), space.clone()));
-            namers.push(Namer::new(catalogue.clone(), client.clone(), app_id.clone(), clock.clone()));
-            let lister = Lister::new(client.clone(), catalogue.clone(), clock.clone());
-            quoters.push(Quoter::new(catalogue.clone(), app_id.clone(), lister, clock.clone(), shared.due.clone()));
-            let (clock, metrics) = (clock.clone(), metrics.clone());
-            let downloader = Downloader::new(client, &catalogue, kept, setup.limits, clock, metrics);
-            lanes.push(Lane::downloading(shared.clone(), slots, app_id.clone(), downloader.clone()));
-            lanes.push(Lane::opening(shared.clone(), app_id, downloader));
-        }
-        let kept = (store.clone(), space.clone());
-        let thumbnails = Thumbnails::new(catalogue.clone(), kept, thumbnails, Workshop::new(setup.program));
+        let workshop = Workshop::new(setup.program.clone());
+        let thumbnails = Thumbnails::new(catalogue.clone(), (store.clone(), space), thumbnails, workshop);
+        let ForApps { lanes, quoters, namers } = ForApps::new(&setup, &shared, &store, &metrics)?;
         let wake = wake(&shared.due, &inbox);
-        let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
-        let api = Api {
-            catalogue: catalogue.clone(),
-            apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
-            store: Arc::new(store.clone()),
-            thumbnails: thumbnails.clone(),
-            admin_token: setup.admin_token,
-            throttles: Arc::default(),
-            proxies: setup.trusted_proxies.clone(),
-            clock: clock.clone(),
-            wake: wake.clone(),
-        };
-        let routes = Routes {
-            pages: Pages::new(&api, setup.trusted_proxies.clone(), setup.shown_settings),
-            gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
-            api,
-            vitals: Vitals::new(catalogue.clone(), store.clone(), app_ids(&setup.apps), metrics.clone(), clock, space),
-        };
         Ok(Self {
             catalogue,
-            store,
-            metrics,
-            inbox,
-            expander,
+            expander: Expander::new(shared.catalogue.clone(), metrics.clone(), shared.due.clone()),
             lanes,
             quoters,
             namers,
             left_over,
+            routes: Routes::new(setup, &shared, &store, &thumbnails, (&inbox, &wake), &metrics),
             thumbnailer: Thumbnailer::new(thumbnails),
             wake,
             shared,
-            routes,
+            metrics,
+            inbox,
+            store,
             public,
             admin,
             recording,
@@ -312,8 +283,36 @@ impl App {
     }
 }
 
+/// What works for one app each.
+#[derive(Default)]
+struct ForApps {
+    lanes: Vec<Lane>,
+    quoters: Vec<Quoter>,
+    namers: Vec<Namer>,
+}
+
+impl ForApps {
+    fn new(setup: &Setup, shared: &Shared, store: &Store, metrics: &Metrics) -> anyhow::Result<Self> {
+        let mut made = Self::default();
+        let slots = Slots::deal(setup.download_concurrency, setup.apps.len());
+        for (app, slots) in setup.apps.iter().zip(slots) {
+            let Shared { catalogue, space, clock, due, .. } = shared;
+            let app_id = &app.keys.app_id;
+            let client = app_ticket::connect(app.client.clone(), app.kind, catalogue, metrics.clone())?;
+            made.namers.push(Namer::new(catalogue.clone(), client.clone(), app_id.clone(), clock.clone()));
+            let lister = Lister::new(client.clone(), catalogue.clone(), clock.clone());
+            made.quoters.push(Quoter::new(catalogue.clone(), app_id.clone(), lister, clock.clone(), due.clone()));
+            let kept = (store.clone(), space.clone());
+            let downloader = Downloader::new(client, catalogue, kept, setup.limits, clock.clone(), metrics.clone());
+            made.lanes.push(Lane::downloading(shared.clone(), slots, app_id.clone(), downloader.clone()));
+            made.lanes.push(Lane::opening(shared.clone(), app_id.clone(), downloader));
+        }
+        Ok(made)
+    }
+}
+
 /// Rings for everyone who may have something to do now: the lanes and the expander.
-fn wake(due: &watch::Sender<()>, inbox: &Inbox) -> Arc<dyn Fn() + Send + Sync> {
+fn wake(due: &watch::Sender<()>, inbox: &Inbox) -> Wake {
     let (due, arrived) = (due.clone(), inbox.arrived());
     Arc::new(move || {
         due.send_replace(());
@@ -413,6 +412,36 @@ struct Routes {
 }
 
 impl Routes {
+    fn new(
+        setup: Setup,
+        shared: &Shared,
+        store: &Store,
+        thumbnails: &Thumbnails,
+        (inbox, wake): (&Inbox, &Wake),
+        metrics: &Metrics,
+    ) -> Self {
+        let Shared { catalogue, space, clock, .. } = shared;
+        let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
+        let api = Api {
+            catalogue: catalogue.clone(),
+            apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
+            store: Arc::new(store.clone()),
+            thumbnails: thumbnails.clone(),
+            admin_token: setup.admin_token,
+            throttles: Arc::default(),
+            proxies: setup.trusted_proxies.clone(),
+            clock: clock.clone(),
+            wake: wake.clone(),
+        };
+        let (apps, metrics, space) = (app_ids(&setup.apps), metrics.clone(), space.clone());
+        Self {
+            pages: Pages::new(&api, setup.trusted_proxies.clone(), setup.shown_settings),
+            gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
+            api,
+            vitals: Vitals::new(catalogue.clone(), store.clone(), apps, metrics, clock.clone(), space),
+        }
+    }
+
     /// Starts one server, or two where the administrators have their own address.
     fn start(self, public: TcpListener, admin: Option<TcpListener>) -> anyhow::Result<Vec<Server>> {
         let Some(admin) = admin else {

@@ -30,7 +30,7 @@ function countSelected(form) {
   const all = form.querySelector("[data-select-all]");
   all.checked = selected > 0 && selected === boxes.length;
   all.indeterminate = selected > 0 && selected < boxes.length;
-  for (const button of form.querySelectorAll(".selection button")) {
+  for (const button of form.querySelectorAll(".selection button:not([form])")) {
     button.disabled = selected === 0;
   }
 }

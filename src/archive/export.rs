@@ -120,7 +120,8 @@ impl<'a> Reader<'a> {
     async fn begin(export: &'a Export) -> Result<Self, CatalogueError> {
         match &export.selection {
             Selection::Matching(filter) => {
-                Ok(Self::Walk(Box::new(Walk::new(&export.catalogue, filter.as_ref().clone(), export.now))))
+                // Folders are of days, and each is begun once; ranking would also leave out what is old.
+                Ok(Self::Walk(Box::new(Walk::new(&export.catalogue, filter.newest_first(), export.now))))
             }
             Selection::These(ids) => Ok(Self::Read(find(&export.catalogue, ids).await?)),
         }

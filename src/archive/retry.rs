@@ -1,7 +1,7 @@
 //! Retry: somebody mended a cause, and what failed of it is due again at once.
 
 use crate::catalogue::listing::attention::Cause;
-use crate::catalogue::{Catalogue, CatalogueError, listing, retry};
+use crate::catalogue::{Catalogue, CatalogueError, listing, quotes, retry};
 use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
 use crate::domain::time::Timestamp;
@@ -37,6 +37,22 @@ pub async fn matching(catalogue: &Catalogue, filter: &Filter, now: Timestamp) ->
 pub async fn failed(catalogue: &Catalogue, cause: &Cause) -> Result<u64, CatalogueError> {
     let ids = retry::find_failed(catalogue, cause).await?;
     these(catalogue, &ids).await
+}
+
+/// Asks again for quoted messages of one app that could not be had for one reason, unless that was found
+/// out after `now`. Returns how many will be asked for.
+///
+/// # Errors
+/// If the catalogue cannot be written.
+pub async fn quoted(catalogue: &Catalogue, cause: &Cause, now: Timestamp) -> Result<u64, CatalogueError> {
+    let mut queued = 0;
+    loop {
+        let portion = quotes::requeue_failed(catalogue, cause, now).await?;
+        queued += portion.count;
+        if !portion.is_full {
+            return Ok(queued);
+        }
+    }
 }
 
 /// Re-queues these resources as far as they may be moved, in batches. Returns how many were.

@@ -11,6 +11,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use super::checked::Blobs;
 use super::key::relative_path;
 use super::partial::{self, Kept, Partial};
 use super::spool::{self, Staged, Staging};
@@ -135,6 +136,18 @@ impl Store {
     #[must_use]
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.places.root.join(relative_path(digest))
+    }
+
+    /// The store for whoever checks what is read.
+    #[must_use]
+    pub fn checked(&self) -> Blobs {
+        Blobs::at(&self.places.root)
+    }
+
+    /// Where temporary files without a name may lie.
+    #[must_use]
+    pub fn spool(&self) -> &Path {
+        &self.places.spool
     }
 
     /// Whether a file can be created in the spool.

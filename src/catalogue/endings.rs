@@ -193,6 +193,49 @@ async fn insert_blobs(transaction: &mut Transaction, ended: &[&Finished]) -> Res
     Ok(())
 }
 
+/// What `ended` says of each resource, unless it has had its bytes meanwhile.
+const UPDATE_ENDED: &str = "), told AS (
+    SELECT ended.*, (
+        r.stored_at IS NOT NULL AND r.reason_code IS NULL AND ended.state <> 'stored'
+    ) AS has_bytes
+    FROM ended JOIN resources AS r ON r.resource_row_id = ended.id
+)
+UPDATE resources SET
+    state = iif(told.has_bytes, 'stored', told.state),
+    reason_code = iif(told.has_bytes, NULL, told.reason_code),
+    upstream_http_status = iif(told.has_bytes, NULL, told.http_status),
+    upstream_code = iif(told.has_bytes, NULL, told.code),
+    upstream_msg = iif(told.has_bytes, NULL, told.msg),
+    upstream_log_id = iif(told.has_bytes, NULL, told.log_id),
+    next_attempt_at = iif(told.has_bytes, NULL, told.next_attempt_at),
+    lease_owner = NULL,
+    lease_until = NULL,
+    attempts = attempts + (told.reason_code IS NOT 'rate_limited'),
+    failures = CASE
+        WHEN told.reason_code IS NULL THEN 0
+        WHEN told.reason_code = 'rate_limited' THEN failures
+        ELSE failures + 1
+    END,
+    failures_alike = CASE
+        WHEN told.reason_code IS NULL THEN 0
+        WHEN told.reason_code IS resources.reason_code THEN failures_alike + 1
+        ELSE 1
+    END,
+    rate_waits = CASE WHEN told.reason_code IS 'rate_limited' THEN rate_waits + 1 ELSE 0 END,
+    failing_since = CASE
+        WHEN told.reason_code IS NULL THEN NULL
+        WHEN told.reason_code = 'rate_limited' THEN failing_since
+        ELSE COALESCE(failing_since, told.ended_at)
+    END,
+    sha256 = COALESCE(told.sha256, resources.sha256),
+    size_bytes = COALESCE(told.size_bytes, resources.size_bytes),
+    mime = COALESCE(told.mime, resources.mime),
+    file_name = COALESCE(resources.file_name, told.file_name),
+    download_message_id = iif(told.asked = resources.owner, NULL, COALESCE(told.asked, download_message_id)),
+    stored_at = CASE WHEN told.state = 'stored' THEN told.ended_at ELSE stored_at END
+FROM told
+WHERE resources.resource_row_id = told.id AND resources.state = 'running' AND resources.lease_owner = ";
+
 /// Returns the resources whose claim still held.
 async fn update_ended(
     transaction: &mut Transaction,
@@ -224,49 +267,7 @@ async fn update_ended(
         }
         row.push_bind(digest).push_bind(size).push_bind(kind).push_bind(name).push_bind(message);
     });
-    update.push(
-        "), told AS (
-             SELECT ended.*, (
-                 r.stored_at IS NOT NULL AND r.reason_code IS NULL AND ended.state <> 'stored'
-             ) AS has_bytes
-             FROM ended JOIN resources AS r ON r.resource_row_id = ended.id
-         )
-         UPDATE resources SET
-             state = iif(told.has_bytes, 'stored', told.state),
-             reason_code = iif(told.has_bytes, NULL, told.reason_code),
-             upstream_http_status = iif(told.has_bytes, NULL, told.http_status),
-             upstream_code = iif(told.has_bytes, NULL, told.code),
-             upstream_msg = iif(told.has_bytes, NULL, told.msg),
-             upstream_log_id = iif(told.has_bytes, NULL, told.log_id),
-             next_attempt_at = iif(told.has_bytes, NULL, told.next_attempt_at),
-             lease_owner = NULL,
-             lease_until = NULL,
-             attempts = attempts + (told.reason_code IS NOT 'rate_limited'),
-             failures = CASE
-                 WHEN told.reason_code IS NULL THEN 0
-                 WHEN told.reason_code = 'rate_limited' THEN failures
-                 ELSE failures + 1
-             END,
-             failures_alike = CASE
-                 WHEN told.reason_code IS NULL THEN 0
-                 WHEN told.reason_code IS resources.reason_code THEN failures_alike + 1
-                 ELSE 1
-             END,
-             rate_waits = CASE WHEN told.reason_code IS 'rate_limited' THEN rate_waits + 1 ELSE 0 END,
-             failing_since = CASE
-                 WHEN told.reason_code IS NULL THEN NULL
-                 WHEN told.reason_code = 'rate_limited' THEN failing_since
-                 ELSE COALESCE(failing_since, told.ended_at)
-             END,
-             sha256 = COALESCE(told.sha256, resources.sha256),
-             size_bytes = COALESCE(told.size_bytes, resources.size_bytes),
-             mime = COALESCE(told.mime, resources.mime),
-             file_name = COALESCE(resources.file_name, told.file_name),
-             download_message_id = iif(told.asked = resources.owner, NULL, COALESCE(told.asked, download_message_id)),
-             stored_at = CASE WHEN told.state = 'stored' THEN told.ended_at ELSE stored_at END
-         FROM told
-         WHERE resources.resource_row_id = told.id AND resources.state = 'running' AND resources.lease_owner = ",
-    );
+    update.push(UPDATE_ENDED);
     update.push_bind(owner).push(" RETURNING resource_row_id");
     let rows = update.build().persistent(is_usual(ended.len())).fetch_all(transaction.connection()).await?;
     rows.iter().map(|row| Ok(ResourceId(row.try_get("resource_row_id")?))).collect()

@@ -2,7 +2,9 @@
 
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
+use super::cleared::{BATCH, Portion};
 use super::forwards::Surroundings;
+use super::listing::attention::Cause;
 use super::{Catalogue, CatalogueError, Transaction};
 use crate::domain::download::Upstream;
 use crate::domain::id::{AppId, ChatId, MessageId};
@@ -183,8 +185,34 @@ pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueErro
     for reason in ReasonCode::ALL.iter().filter(|reason| reason.lies_in_configuration()) {
         reasons.push_bind(reason.as_str());
     }
-    // No command reaches these rows: a start is the one occasion to try again what an outage ended.
+    // What an outage ended is tried again too, without anybody who asks for it.
     reasons.push_bind(ReasonCode::AttemptsExhausted.as_str());
     update.push(")");
     Ok(update.build().execute(write).await?.rows_affected())
+}
+
+/// Makes a batch due of what could not be had for one cause, as far as nobody has asked for it since
+/// `now` and it is not hidden.
+///
+/// # Errors
+/// If the catalogue cannot be written.
+pub async fn requeue_failed(catalogue: &Catalogue, cause: &Cause, now: Timestamp) -> Result<Portion, CatalogueError> {
+    let done = sqlx::query(
+        "UPDATE quoted_messages SET state = 'pending', attempts = 0
+         WHERE quoted_row_id IN (
+             SELECT q.quoted_row_id
+             FROM quoted_messages AS q
+             LEFT JOIN messages AS m ON m.app_id = q.app_id AND m.message_id = q.quoted_by
+             WHERE q.state = 'failed' AND q.app_id = ? AND q.reason_code = ?
+                 AND COALESCE(q.asked_at, 0) <= ? AND COALESCE(m.hidden, 0) = 0
+             LIMIT ?
+         )",
+    )
+    .bind(cause.app_id.as_str())
+    .bind(cause.reason.as_str())
+    .bind(now.unix_ms())
+    .bind(BATCH)
+    .execute(catalogue.write()?)
+    .await?;
+    Ok(Portion::of(done.rows_affected()))
 }

@@ -12,7 +12,7 @@ use super::digest::Digest;
 use super::download::State;
 use super::id::{AppId, ChatId, MessageId, OpenId};
 use super::measure;
-use super::query::{Order, Search};
+use super::query::{Order, QueryProblem, Search};
 use super::resource::Role;
 use super::source::Source;
 use super::time::{NotATime, Timestamp};
@@ -64,23 +64,43 @@ pub enum FilterError {
     #[error("there is no filter {0:?}; there are {all}", all = Filter::NAMES.join(", "))]
     UnknownName(String),
     /// A value is not one that this filter takes.
-    #[error("{name}: {value:?} does not fit: {allowed}")]
+    #[error("{name}: {value:?} does not fit: {problem}")]
     BadValue {
         /// The filter.
         name: &'static str,
         /// The value, shortened if it is long.
         value: String,
-        /// What would fit.
-        allowed: String,
+        /// What is wrong with it.
+        problem: ValueProblem,
     },
     /// The search cannot be understood.
-    #[error("q: at character {position}: {message}")]
+    #[error("q: at character {position}: {problem}")]
     BadQuery {
         /// The first character that is wrong, counted from 1.
         position: usize,
         /// What is wrong there.
-        message: String,
+        problem: QueryProblem,
     },
+}
+
+/// What is wrong with the value of a filter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValueProblem {
+    /// There can be only one, and there are two.
+    #[error("it is given twice")]
+    Twice,
+    /// There is nothing in it.
+    #[error("it is empty; leave the filter out to ask for everything")]
+    Empty,
+    /// It is too long.
+    #[error("it is longer than {MAX_VALUE_BYTES} bytes")]
+    TooLong,
+    /// There are too many of them.
+    #[error("at most {MAX_VALUES} values are taken")]
+    TooMany,
+    /// It is something else than the filter takes; this would fit.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 impl Filter {
@@ -170,7 +190,7 @@ impl Filter {
 
     fn search_for(&mut self, value: &str) -> Result<(), FilterError> {
         if self.search.is_some() {
-            return Err(bad_value("q", value, "it is given twice"));
+            return Err(bad_value("q", value, ValueProblem::Twice));
         }
         self.search = Some(value.parse()?);
         Ok(())
@@ -184,12 +204,12 @@ where
 {
     for piece in text.split(',') {
         check_length(name, piece)?;
-        let value: T = piece.parse().map_err(|error: T::Err| bad_value(name, piece, error))?;
+        let value: T = piece.parse().map_err(|error: T::Err| unfit(name, piece, error))?;
         if !values.contains(&value) {
             values.push(value);
         }
         if values.len() > MAX_VALUES {
-            return Err(bad_value(name, piece, format_args!("at most {MAX_VALUES} values are taken")));
+            return Err(bad_value(name, piece, ValueProblem::TooMany));
         }
     }
     Ok(())
@@ -204,23 +224,27 @@ fn once<T, E: Display>(
 ) -> Result<(), FilterError> {
     check_length(name, text)?;
     if slot.is_some() {
-        return Err(bad_value(name, text, "it is given twice"));
+        return Err(bad_value(name, text, ValueProblem::Twice));
     }
-    *slot = Some(parse(text).map_err(|error| bad_value(name, text, error))?);
+    *slot = Some(parse(text).map_err(|error| unfit(name, text, error))?);
     Ok(())
 }
 
 /// Refuses the empty value too: a script whose variable is empty should not get, or re-queue, everything.
 fn check_length(name: &'static str, text: &str) -> Result<(), FilterError> {
     match text.len() {
-        0 => Err(bad_value(name, text, "it is empty; leave the filter out to ask for everything")),
+        0 => Err(bad_value(name, text, ValueProblem::Empty)),
         1..=MAX_VALUE_BYTES => Ok(()),
-        _ => Err(bad_value(name, text, format_args!("it is longer than {MAX_VALUE_BYTES} bytes"))),
+        _ => Err(bad_value(name, text, ValueProblem::TooLong)),
     }
 }
 
-fn bad_value(name: &'static str, value: &str, allowed: impl Display) -> FilterError {
-    FilterError::BadValue { name, value: shortened(value), allowed: allowed.to_string() }
+fn bad_value(name: &'static str, value: &str, problem: ValueProblem) -> FilterError {
+    FilterError::BadValue { name, value: shortened(value), problem }
+}
+
+fn unfit(name: &'static str, value: &str, allowed: impl Display) -> FilterError {
+    bad_value(name, value, ValueProblem::Unfit(allowed.to_string()))
 }
 
 /// As much of a text as is worth showing to whoever wrote it.

@@ -4,7 +4,7 @@
 //! Scripts written without blanks (Chinese, Japanese, Korean, Thai …) are cut into single
 //! characters and pairs of neighbours, so that any stretch of them is found; other words stay whole.
 
-use unicode_normalization::UnicodeNormalization as _;
+use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// Longer words are known by their beginning: nobody types more, and an index should not keep it.
 const MAX_WORD_BYTES: usize = 48;
@@ -20,7 +20,10 @@ pub fn fold(text: &str) -> String {
         text.chars().for_each(|c| push(&mut folded, c.to_ascii_lowercase()));
     } else {
         let seen = text.chars().filter(|c| !is_invisible(*c));
-        seen.nfkc().flat_map(char::to_lowercase).for_each(|c| push(&mut folded, c));
+        ComposingNormalizerBorrowed::new_nfkc()
+            .normalize_iter(seen)
+            .flat_map(char::to_lowercase)
+            .for_each(|c| push(&mut folded, c));
     }
     folded
 }

@@ -23,8 +23,9 @@ pub fn configure_admin(config: &mut ServiceConfig) {
     config
         .route("/readyz", read().to(health::ready))
         .route("/metrics", read().to(health::metrics))
-        .configure(api::configure)
-        .configure(admin::configure);
+        // Before the API: its description has a page for who has signed in.
+        .configure(admin::configure)
+        .configure(api::configure);
 }
 
 /// GET, and HEAD with the same headers.

@@ -77,7 +77,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("indicatif", &["cli"]),
     ("tar", &["archive"]),
     ("crc32fast", &["archive"]),
-    ("icu_normalizer", &["archive"]),
+    ("icu_normalizer", &["archive", "domain"]),
     ("tracing_subscriber", &["telemetry"]),
     ("httparse", &["sandbox"]),
     ("toml", &["config"]),

@@ -38,19 +38,27 @@ impl Follower {
         }
     }
 
-    /// Asserts that it knows exactly what the archive shows.
+    /// Asserts that it knows exactly what the archive shows, but for names, which make no change.
     async fn assert_knows_all(&self, app: &TestApp) {
         let listed = app.json("/api/v1/resources?limit=200").await;
         let listed: BTreeMap<String, Value> = listed["items"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|item| (item["id"].as_str().unwrap().to_owned(), item.clone()))
+            .map(|item| (item["id"].as_str().unwrap().to_owned(), nameless(item)))
             .collect();
-        let mut known = self.known.clone();
-        known.retain(|_, resource| resource["hidden"] != json!(true));
+        let shown = self.known.iter().filter(|(_, resource)| resource["hidden"] != json!(true));
+        let known: BTreeMap<String, Value> = shown.map(|(id, resource)| (id.clone(), nameless(resource))).collect();
         assert_eq!(known, listed);
     }
+}
+
+/// A resource without the names of chat and sender, which are looked up at some time after it came.
+fn nameless(resource: &Value) -> Value {
+    let mut resource = resource.clone();
+    resource["chat_name"] = Value::Null;
+    resource["sender"]["name"] = Value::Null;
+    resource
 }
 
 #[tokio::test]

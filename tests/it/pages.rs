@@ -1,6 +1,8 @@
 //! The administrators' pages over real HTTP: who gets in, what a page may do, what is shown, and
 //! that what strangers sent stays harmless.
 
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read as _};
 use std::time::Duration;
 
 use larkive::domain::message::OnRecall;
@@ -10,8 +12,9 @@ use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response};
 use serde_json::json;
+use zip::ZipArchive;
 
-use crate::support::{ADMIN_TOKEN, Options, TestApp, spawn_app, spawn_app_with};
+use crate::support::{ADMIN_TOKEN, Options, TestApp, spawn_app, spawn_app_with, until};
 
 /// A browser that keeps its cookies and follows no redirect.
 struct Browser<'a> {
@@ -438,6 +441,20 @@ async fn a_bad_filter_is_named_at_its_field_in_the_readers_language() {
         ("max_size=many", "max_size", "Write bytes", "请写字节数"),
         ("state=broken", "state", "no such choice", "没有这个选项"),
         ("colour=red", "colour", "no such filter", "没有这个筛选条件"),
+        ("to=1d&to=2d", "to", "only once", "只能写一次"),
+        ("mime=png", "mime", "a media type such as image/png", "请写媒体类型"),
+        (
+            "q=%E5%8F%91%E7%A5%A8+%22%E6%80%BB",
+            "q",
+            "At character 4: This quotation mark",
+            "第 4 个字符：这个引号没有结束",
+        ),
+        ("q=a+type:", "q", "At character 8: type: wants a value", "第 8 个字符：type: 后面缺少值"),
+        ("q=a+state:done", "q", "At character 9: There is no such choice", "第 9 个字符：没有这个选项"),
+        ("q=a+after:yesterday", "q", "At character 9: Write 2026", "第 9 个字符：请写成 2026"),
+        ("q=a+tpye:image", "q", "At character 3: There is no tpye: to ask for", "第 3 个字符：没有 tpye: 这个条件"),
+        ("q=-larger:1", "q", "At character 1: larger: cannot be", "第 1 个字符：larger: 前面不能加减号"),
+        ("q=sort:relevance", "q", "needs words", "需要有要搜索的词"),
     ] {
         for (language, sentence) in [("en", english), ("zh", chinese)] {
             browser.language = language;
@@ -524,4 +541,167 @@ async fn a_download_keeps_its_original_name() {
     assert!(disposition.ends_with("filename*=UTF-8''%E7%AC%AC%E5%9B%9B%E8%AF%BE#1%3F.pdf"), "{disposition}");
     let head = browser.ask(Method::HEAD, &path, &[], None).await;
     assert_eq!((head.status().as_u16(), head.text().await.unwrap().as_str()), (200, ""));
+}
+
+/// The files of a ZIP that was answered, under their paths.
+async fn unzipped(answer: Response) -> BTreeMap<String, Vec<u8>> {
+    assert_eq!((answer.status().as_u16(), text(answer.headers(), "content-type")), (200, "application/zip"));
+    let mut zip = ZipArchive::new(Cursor::new(answer.bytes().await.unwrap())).unwrap();
+    let mut files = BTreeMap::new();
+    for place in 0..zip.len() {
+        let mut file = zip.by_index(place).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        files.insert(file.name().unwrap().into_owned(), bytes);
+    }
+    files
+}
+
+fn originals(files: &BTreeMap<String, Vec<u8>>) -> Vec<&str> {
+    files.keys().filter_map(|path| path.strip_prefix("files/2026-01-01/")).collect()
+}
+
+#[tokio::test]
+async fn what_is_selected_or_matches_is_exported_as_a_zip() {
+    let app = spawn_app().await;
+    let mut ids = Vec::new();
+    for (key, name) in [("file_1", "发票 一.txt"), ("file_2", "我的发票.txt"), ("file_3", "other.txt")] {
+        ids.push(shelved(&app, key, name, name.as_bytes()).await.rsplit('/').next().unwrap().to_owned());
+    }
+    let browser = Browser::signed_in(&app).await;
+    let html = browser.page("/resources?q=%E5%8F%91%E7%A5%A8&view=table").await;
+    let address = between(&html, "id=\"export-all\" method=\"post\" action=\"", "\"").pop().unwrap();
+    let answer = browser.post(&address.replace("&#38;", "&"), &[("extent", "matching")]).await;
+    let headers = answer.headers().clone();
+    assert_eq!(text(&headers, "content-disposition"), "attachment; filename=\"larkive-20260101T000000Z.zip\"");
+    assert!(text(&headers, "content-security-policy").starts_with("sandbox"));
+    let files = unzipped(answer).await;
+    assert_eq!(originals(&files), ["发票 一.txt", "我的发票.txt"]);
+    assert_eq!(files["files/2026-01-01/发票 一.txt"], "发票 一.txt".as_bytes());
+    assert!(files.contains_key("manifest.jsonl") && files.contains_key("SHA256SUMS"), "{:?}", files.keys());
+
+    let ranked = browser.post("/export?q=%E5%8F%91%E7%A5%A8+sort:relevance", &[("extent", "matching")]).await;
+    assert_eq!(unzipped(ranked).await["manifest.jsonl"], files["manifest.jsonl"], "an export has one order");
+
+    let selected = [("extent", "selected"), ("id", ids[2].as_str()), ("id", &ids[0]), ("back", "/resources")];
+    let files = unzipped(browser.post("/export", &selected).await).await;
+    assert_eq!(originals(&files), ["other.txt", "发票 一.txt"]);
+    let files = unzipped(browser.post("/export", &[("extent", "matching")]).await).await;
+    assert_eq!(originals(&files).len(), 3);
+}
+
+#[tokio::test]
+async fn an_export_is_asked_for_by_a_page_of_ours_and_says_what_it_takes() {
+    let app = spawn_app().await;
+    let path = shelved(&app, "file_1", "a.txt", b"hello").await;
+    let browser = Browser::signed_in(&app).await;
+    let matching: &[(&str, &str)] = &[("extent", "matching")];
+    let elsewhere = browser.ask(Method::POST, "/export", &[("origin", "http://evil.test")], Some(matching)).await;
+    assert_eq!(elsewhere.status(), 403);
+    assert_eq!(Browser::new(&app).post("/export", matching).await.status(), 303);
+    assert_eq!(browser.get("/export").await.status(), 404);
+    let id = path.rsplit('/').next().unwrap();
+    for (address, form, says) in [
+        ("/export", vec![("extent", "selected")], "Nothing was selected"),
+        ("/export", vec![("extent", "selected"), ("id", "nonsense")], "cannot be understood"),
+        ("/export", vec![("extent", "selected"); 1].into_iter().chain([("id", id); 1001]).collect(), "Too much"),
+        ("/export", vec![("extent", "x")], "cannot be understood"),
+        ("/export?colour=red", vec![("extent", "matching")], "cannot be understood"),
+    ] {
+        let answer = browser.post(address, &form).await;
+        assert_eq!(answer.status(), 400, "{address}");
+        let html = answer.text().await.unwrap();
+        assert!(html.contains(says), "{says}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_few_exports_are_made_at_once() {
+    let app = spawn_app().await;
+    // More than waits to be taken in buffers on the way.
+    shelved(&app, "file_1", "large.bin", &vec![7; 24 << 20]).await;
+    let browser = Browser::signed_in(&app).await;
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        let answer = browser.post("/export", &[("extent", "matching")]).await;
+        assert_eq!(answer.status(), 200);
+        taken.push(answer);
+    }
+    let refused = browser.post("/export", &[("extent", "matching")]).await;
+    assert_eq!(refused.status(), 503);
+    assert!(refused.text().await.unwrap().contains("Several exports"));
+    drop(taken);
+    until("a place for an export is free", async || {
+        browser.post("/export", &[("extent", "matching")]).await.status() == 200
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn results_are_counted_up_to_a_thousand() {
+    let app = spawn_app().await;
+    let browser = Browser::signed_in(&app).await;
+    shelved(&app, "file_1", "a.txt", b"hello").await;
+    sqlx::query(
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1200)
+         INSERT INTO resources (app_id, source, owner, type, key, role, state, reason_code, listed_at, seen_at)
+         SELECT 'cli_test', 'message', 'om_' || n, 'image', 'img_' || n, 'image', 'gone', 'message_deleted', n, n FROM n",
+    )
+    .execute(app.catalogue.write().unwrap())
+    .await
+    .unwrap();
+    for (query, found) in
+        [("", "1,201"), ("?state=gone", "1000+"), ("?role=file", "1"), ("?state=gone&role=image", "1000+")]
+    {
+        let html = browser.page(&format!("/resources{query}")).await;
+        assert!(html.contains(&format!("Found {found}<")), "{query}");
+    }
+    // What is kept of the whole archive would mislead beside another filter.
+    let html = browser.page("/resources?state=gone").await;
+    assert!(html.contains("Gone (1,200)") && !html.contains("Image (1,200)"));
+    let html = browser.page("/resources?q=a").await;
+    assert!(!html.contains("Gone (1,200)"));
+}
+
+#[tokio::test]
+async fn where_a_search_paused_is_said_in_words() {
+    let app = spawn_app().await;
+    let mut browser = Browser::signed_in(&app).await;
+    // More than one reading looks through, and none of them has a size.
+    sqlx::query(
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 25000)
+         INSERT INTO resources (app_id, source, owner, type, key, role, mime, state, reason_code, listed_at, seen_at)
+         SELECT 'cli_test', 'message', 'om_' || n, 'image', 'img_' || n, 'image', 'image/png', 'gone', 'message_deleted', n, n
+         FROM n",
+    )
+    .execute(app.catalogue.write().unwrap())
+    .await
+    .unwrap();
+    for (language, nothing, paused) in
+        [("en", "Nothing so far.", "the search paused here"), ("zh", "目前还没有找到。", "查找先停在这里")]
+    {
+        browser.language = language;
+        let html = browser.page("/resources?min_size=1").await;
+        assert!(html.contains(nothing) && html.contains(paused) && html.contains("data-more"), "{html}");
+        assert!(!html.contains("没有符合条件的资源") && !html.contains("Nothing matches"));
+    }
+}
+
+#[tokio::test]
+async fn who_has_signed_in_reads_the_description_of_the_api() {
+    let app = spawn_app().await;
+    let mut browser = Browser::signed_in(&app).await;
+    let settings = browser.page("/settings").await;
+    assert!(settings.contains("href=\"/api/docs\""));
+    let answer = browser.get("/api/docs").await;
+    let policy = text(answer.headers(), "content-security-policy").to_owned();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("script"), "{policy}");
+    let html = answer.text().await.unwrap();
+    assert!(html.contains("/v1/resources") && !html.contains("<script"));
+    assert_eq!(browser.get("/api/openapi.json").await.status(), 401, "a session is for pages");
+
+    app.advance(Duration::from_secs(13 * 3600)).await;
+    assert_eq!(text(browser.get("/api/docs").await.headers(), "location"), "/login?next=/api/docs");
+    browser.cookie = None;
+    assert_eq!(browser.get("/api/docs").await.status(), 401);
 }

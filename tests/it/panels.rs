@@ -1,8 +1,10 @@
 //! The pages around the resources: overview, what needs attention, chats, deliveries, settings.
 
+use larkive::domain::download::State;
 use larkive::domain::message::OnRecall;
 use larkive::domain::setting::{ShownSetting, ShownValue};
 use larkive::sandbox::event::{self, Notice, NoticeEvent};
+use larkive::sandbox::listing::Listed;
 use larkive::sandbox::samples::Media;
 use reqwest::redirect::Policy;
 use serde_json::json;
@@ -278,4 +280,52 @@ async fn settings_are_shown_as_the_program_sees_them() {
         assert!(page.contains(shown), "{shown}\n{page}");
     }
     assert!(browser.get_in("zh", "/settings").await.1.contains("未设置"));
+}
+
+#[tokio::test]
+async fn a_quoted_message_that_could_not_be_had_is_shown_and_asked_for_again() {
+    let app = spawn_app().await;
+    let quoted = Listed::Picture.id(3);
+    app.fault(json!({"route": "message", "times": 1, "do": {"answer": {"status": 400, "code": 230_002}}}));
+    app.deliver(&event::reply("om_1", &quoted)).await;
+    app.drain().await;
+    let browser = Browser::sign_in(&app).await;
+    let page = browser.read("/failed").await;
+    for shown in ["Quoted messages that could not be had", &quoted, "om_1", "230002", "app_not_in_chat"] {
+        assert!(page.contains(shown), "{shown}\n{page}");
+    }
+    let (_, chinese) = browser.get_in("zh-CN", "/failed").await;
+    assert!(chinese.contains("未能取得的被回复消息") && chinese.contains("重新查询"), "{chinese}");
+
+    let form = "extent=quoted&reason=app_not_in_chat&app_id=cli_test";
+    assert_eq!(browser.post_from("cross-site", "/failed/retry", form).await.0, 403);
+    assert!(browser.post("/failed/retry", form).await.contains("Queued again: 1"));
+    app.drain().await;
+    assert_eq!(app.resources().await[0].state, State::Stored);
+    assert!(browser.read("/failed").await.contains("All is well"));
+    assert!(browser.post("/failed/retry", form).await.contains("Queued again: 0"));
+}
+
+#[tokio::test]
+async fn what_a_hidden_message_quotes_is_hidden_too() {
+    let app = spawn_app_with(Options { on_recall: OnRecall::Hide, ..Options::default() }).await;
+    app.deliver(&event::reply("om_1", "om_never_seen")).await;
+    app.drain().await;
+    let browser = Browser::sign_in(&app).await;
+    assert!(browser.read("/failed").await.contains("om_never_seen"));
+    let notice = Notice::Recalled { message_id: "om_1".to_owned() };
+    let recall = NoticeEvent { event_id: "recall".to_owned(), notice };
+    app.deliver_payload(&recall.payload(app.sender.app(), app.clock.now())).await;
+    app.drain().await;
+    assert!(!browser.read("/failed").await.contains("om_never_seen"));
+}
+
+#[tokio::test]
+async fn what_comes_later_has_no_page_yet() {
+    let app = spawn_app().await;
+    let browser = Browser::sign_in(&app).await;
+    for path in ["/backfills", "/coverage"] {
+        assert_eq!(browser.get_in("en", path).await.0, 404, "{path}");
+    }
+    assert_eq!(app.api("/api/v1/coverage").await.status(), 404);
 }

@@ -59,6 +59,7 @@ fn every_recipe_does_what_it_says() {
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &script])
         .current_dir(workplace.path(""))
+        .env_remove(WITHOUT)
         .env("PATH", path())
         .env("ARCHIVE_URL", invitation["address"].as_str().unwrap())
         .env("LARKIVE_ADMIN_TOKEN", invitation["admin_token"].as_str().unwrap())

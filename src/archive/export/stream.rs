@@ -1,13 +1,16 @@
 //! An export that somebody else takes as it is made: the body of an answer. It is made no faster
-//! than it is taken, and ends when nobody takes it any more.
+//! than it is taken, and ends when nobody takes it any more, or for long.
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 
 use super::tar::Tar;
 use super::zip::Zip;
@@ -17,6 +20,8 @@ use super::{Export, Summary};
 const PIECE_BYTES: usize = 64 << 10;
 /// How many pieces may wait to be taken.
 const PIECES: usize = 4;
+/// How long a piece may wait: whoever takes none for so long has forgotten the download.
+const TAKEN_WITHIN: Duration = Duration::from_secs(600);
 
 /// The form of an export that is one stream of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +42,8 @@ pub fn stream(export: Export, form: Form, spool: &Path) -> impl Stream<Item = io
     let (pieces, taken) = mpsc::channel(PIECES);
     let spool = spool.to_owned();
     tokio::spawn(async move {
-        let out = Pipe { pieces: pieces.clone(), piece: BytesMut::with_capacity(PIECE_BYTES) };
+        let piece = BytesMut::with_capacity(PIECE_BYTES);
+        let out = Pipe { pieces: pieces.clone(), piece, runtime: Handle::current() };
         let made = make(export, form, out, &spool).await;
         if let Err(error) = made {
             // Nobody takes it any more: then there is nobody to tell either.
@@ -58,6 +64,7 @@ async fn make(export: Export, form: Form, out: Pipe, spool: &Path) -> anyhow::Re
 struct Pipe {
     pieces: mpsc::Sender<io::Result<Bytes>>,
     piece: BytesMut,
+    runtime: Handle,
 }
 
 impl Write for Pipe {
@@ -75,6 +82,26 @@ impl Write for Pipe {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.piece, BytesMut::with_capacity(PIECE_BYTES)).freeze();
-        self.pieces.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let sent = self.runtime.block_on(self.pieces.send_timeout(Ok(piece), TAKEN_WITHIN));
+        sent.map_err(|unsent| match unsent {
+            SendTimeoutError::Timeout(_) => io::ErrorKind::TimedOut.into(),
+            SendTimeoutError::Closed(_) => io::ErrorKind::BrokenPipe.into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_takes_for_long_is_given_up() {
+        let (pieces, _taken) = mpsc::channel(PIECES);
+        let mut pipe = Pipe { pieces, piece: BytesMut::with_capacity(PIECE_BYTES), runtime: Handle::current() };
+        let writing = tokio::task::spawn_blocking(move || pipe.write_all(&vec![7; (PIECES + 1) * PIECE_BYTES]));
+        while !writing.is_finished() {
+            tokio::time::advance(TAKEN_WITHIN).await;
+        }
+        assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -9,6 +9,7 @@ pub mod columns;
 pub mod delivery;
 pub mod extent;
 pub mod message;
+pub mod quoted;
 pub mod resource;
 
 mod cursor;
@@ -68,6 +69,13 @@ pub struct Page<T> {
     /// Whether words were looked for and some texts are not in the index yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub index_incomplete: bool,
+}
+
+impl<T> Default for Page<T> {
+    /// The one page of a list without anything.
+    fn default() -> Self {
+        Self { items: Vec::new(), next_cursor: None, stopped_early: false, index_incomplete: false }
+    }
 }
 
 /// Why there is no page.

@@ -177,7 +177,7 @@ fn blob_path(digest: Digest) -> String {
 }
 
 /// The platform's last answer; none where nothing of it was kept.
-fn upstream(columns: &Columns<'_>) -> Result<Option<Upstream>, CatalogueError> {
+pub(super) fn upstream(columns: &Columns<'_>) -> Result<Option<Upstream>, CatalogueError> {
     let upstream = Upstream {
         http_status: columns.number("upstream_http_status")?,
         code: columns.number("upstream_code")?,

@@ -1,6 +1,6 @@
 //! Items: a search cut into words, phrases and named values, each with its place.
 
-use super::Value;
+use super::{QueryProblem, Value};
 use crate::domain::filter::FilterError;
 
 /// The names that may stand before a colon.
@@ -45,9 +45,14 @@ pub(super) enum Written {
 
 impl Item {
     /// Why this part cannot be understood.
-    pub(super) fn refuse(&self, message: String) -> FilterError {
-        FilterError::BadQuery { position: self.position, message }
+    pub(super) fn refuse(&self, problem: QueryProblem) -> FilterError {
+        FilterError::BadQuery { position: self.position, problem }
     }
+}
+
+/// Why a search cannot be understood at a character, counted from 0.
+fn refusal(at: usize, problem: QueryProblem) -> FilterError {
+    FilterError::BadQuery { position: at + 1, problem }
 }
 
 /// Cuts a search into its parts.
@@ -79,10 +84,6 @@ struct Reader {
 impl Reader {
     fn peek(&self) -> Option<char> {
         self.characters.get(self.at).copied()
-    }
-
-    fn refuse<T>(&self, at: usize, message: impl Into<String>) -> Result<T, FilterError> {
-        Err(FilterError::BadQuery { position: at + 1, message: message.into() })
     }
 
     fn take_while(&mut self, mut belongs: impl FnMut(char) -> bool) -> String {
@@ -120,7 +121,7 @@ impl Reader {
         self.at += 1;
         let text = self.take_while(|c| !QUOTATION_MARKS.contains(&c));
         if self.peek().is_none() {
-            return self.refuse(opened_at, "this quotation mark is never closed");
+            return Err(refusal(opened_at, QueryProblem::OpenPhrase));
         }
         self.at += 1;
         Ok(text)
@@ -138,16 +139,15 @@ impl Reader {
         }
         let is_close = |name: &&&str| strsim::osa_distance(name, &typed) <= TYPING_ERRORS;
         match NAMES.iter().find(is_close) {
-            Some(name) if has_colon && typed.len() >= MIN_NAME => self.refuse(
-                started_at,
-                format!("there is no {typed:?} to ask for; write {name}: or put the text into quotation marks"),
-            ),
+            Some(name) if has_colon && typed.len() >= MIN_NAME => {
+                Err(refusal(started_at, QueryProblem::UnknownName { typed, name }))
+            }
             _ => Ok(None),
         }
     }
 
     /// What stands behind a colon: a text in quotation marks, or values with commas between them.
-    fn take_values(&mut self, name: &str) -> Result<Vec<Value>, FilterError> {
+    fn take_values(&mut self, name: &'static str) -> Result<Vec<Value>, FilterError> {
         let mut values = Vec::new();
         loop {
             let position = self.at + 1;
@@ -156,7 +156,7 @@ impl Reader {
                 false => self.take_while(|c| !is_blank(c) && !COMMAS.contains(&c)),
             };
             if text.trim().is_empty() {
-                return self.refuse(position - 1, format!("{name}: wants a value"));
+                return Err(refusal(position - 1, QueryProblem::NoValue { name }));
             }
             values.push(Value { position, text });
             if !self.peek().is_some_and(|c| COMMAS.contains(&c)) {

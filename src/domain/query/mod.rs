@@ -4,11 +4,13 @@
 //! a query of the catalogue is the catalogue's business.
 
 mod item;
+mod problem;
 
 use std::fmt::Display;
 use std::str::FromStr;
 
 use self::item::{Item, Written};
+pub use self::problem::QueryProblem;
 use super::digest::Digest;
 use super::download::State;
 use super::filter::{FilterError, MAX_VALUE_BYTES, MimePattern, Moment};
@@ -156,17 +158,17 @@ impl Search {
             Written::Word(text) => return self.take_words(item, text, End::Anywhere),
             Written::Phrase(text) => return self.take_words(item, text, End::WithWord),
             Written::Trait { name, .. } if item.is_negated && !Traits::NAMES.contains(name) => {
-                return Err(item.refuse(format!("{name}: cannot be turned round with -")));
+                return Err(item.refuse(QueryProblem::NoOpposite { name }));
             }
             Written::Trait { name, values } => (*name, values),
         };
         for value in text {
             match name {
-                "after" => once(&mut self.after, value.parsed()?, item)?,
-                "before" => once(&mut self.before, value.parsed()?, item)?,
-                "larger" => once(&mut self.larger, value.parsed_by(measure::parse_size)?, item)?,
-                "smaller" => once(&mut self.smaller, value.parsed_by(measure::parse_size)?, item)?,
-                "sort" => self.order = value.parsed_by(parse_order)?,
+                "after" => once(&mut self.after, value.parsed(name)?, item)?,
+                "before" => once(&mut self.before, value.parsed(name)?, item)?,
+                "larger" => once(&mut self.larger, value.parsed_by(name, measure::parse_size)?, item)?,
+                "smaller" => once(&mut self.smaller, value.parsed_by(name, measure::parse_size)?, item)?,
+                "sort" => self.order = value.parsed_by(name, parse_order)?,
                 name => {
                     let traits = if item.is_negated { &mut self.unwanted } else { &mut self.wanted };
                     traits.take(name, value)?;
@@ -181,11 +183,11 @@ impl Search {
         let Some(needle) = Needle::new(text, end) else {
             return match end {
                 End::Anywhere => Ok(()),
-                End::WithWord => Err(item.refuse("there is no letter or digit between the quotation marks".to_owned())),
+                End::WithWord => Err(item.refuse(QueryProblem::EmptyPhrase)),
             };
         };
         if self.words.len() + self.unwanted_words.len() >= MAX_WORDS {
-            return Err(item.refuse(format!("at most {MAX_WORDS} words and phrases are looked for")));
+            return Err(item.refuse(QueryProblem::TooManyWords));
         }
         let words = if item.is_negated { &mut self.unwanted_words } else { &mut self.words };
         words.push(needle);
@@ -199,8 +201,8 @@ impl FromStr for Search {
     fn from_str(text: &str) -> Result<Self, FilterError> {
         if text.len() > MAX_VALUE_BYTES {
             let fitting = text.get(..text.floor_char_boundary(MAX_VALUE_BYTES)).unwrap_or_default();
-            let message = format!("the search is longer than {MAX_VALUE_BYTES} bytes");
-            return Err(FilterError::BadQuery { position: fitting.chars().count() + 1, message });
+            let position = fitting.chars().count() + 1;
+            return Err(FilterError::BadQuery { position, problem: QueryProblem::TooLong });
         }
         let items = item::read(text)?;
         let mut search = Self::default();
@@ -209,11 +211,10 @@ impl FromStr for Search {
         }
         let position = items.first().map_or(1, |item| item.position);
         if search == Self::default() {
-            return Err(FilterError::BadQuery { position, message: "there is no word to look for".to_owned() });
+            return Err(FilterError::BadQuery { position, problem: QueryProblem::NoWord });
         }
         if search.order == Order::Relevance && !search.has_words() {
-            let message = "sort:relevance needs words to be relevant to".to_owned();
-            return Err(FilterError::BadQuery { position, message });
+            return Err(FilterError::BadQuery { position, problem: QueryProblem::NothingToRank });
         }
         Ok(search)
     }
@@ -230,15 +231,15 @@ impl Traits {
         roles > 0 && roles < self.kinds.len()
     }
 
-    fn take(&mut self, name: &str, value: &Value) -> Result<(), FilterError> {
+    fn take(&mut self, name: &'static str, value: &Value) -> Result<(), FilterError> {
         match name {
-            "type" => self.kinds.push(value.parsed_by(parse_kind)?),
+            "type" => self.kinds.push(value.parsed_by(name, parse_kind)?),
             "chat" => self.chats.push(value.named()),
             "sender" => self.senders.push(value.named()),
-            "state" => self.states.push(value.parsed()?),
-            "sha256" => self.digests.push(value.parsed()?),
-            "ext" => self.extensions.push(value.parsed_by(parse_extension)?),
-            _ => self.mimes.push(value.parsed()?),
+            "state" => self.states.push(value.parsed(name)?),
+            "sha256" => self.digests.push(value.parsed(name)?),
+            "ext" => self.extensions.push(value.parsed_by(name, parse_extension)?),
+            _ => self.mimes.push(value.parsed(name)?),
         }
         Ok(())
     }
@@ -263,13 +264,19 @@ struct Value {
 }
 
 impl Value {
-    fn parsed<T: FromStr<Err: Display>>(&self) -> Result<T, FilterError> {
-        self.parsed_by(str::parse)
+    fn parsed<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<T, FilterError> {
+        self.parsed_by(name, str::parse)
     }
 
-    fn parsed_by<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T, FilterError> {
-        let refuse = |error: E| FilterError::BadQuery { position: self.position, message: error.to_string() };
-        parse(&self.text).map_err(refuse)
+    fn parsed_by<T, E: Display>(
+        &self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, FilterError> {
+        parse(&self.text).map_err(|error| {
+            let problem = QueryProblem::BadValue { name, allowed: error.to_string() };
+            FilterError::BadQuery { position: self.position, problem }
+        })
     }
 
     fn named(&self) -> Named {
@@ -280,7 +287,7 @@ impl Value {
 fn once<T>(slot: &mut Option<T>, value: T, item: &Item) -> Result<(), FilterError> {
     match slot.replace(value) {
         None => Ok(()),
-        Some(_) => Err(item.refuse("this is said twice".to_owned())),
+        Some(_) => Err(item.refuse(QueryProblem::Twice)),
     }
 }
 

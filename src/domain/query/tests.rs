@@ -48,8 +48,8 @@ fn a_text_with_a_colon_is_a_text() {
 fn errors_point_at_the_character() {
     let check = |text: &str, at: usize, says: &str| {
         let error = text.parse::<Search>().unwrap_err();
-        let FilterError::BadQuery { position, message } = &error else { panic!("{error}") };
-        assert!(*position == at && message.contains(says), "{text:?}: {error}");
+        let FilterError::BadQuery { position, problem } = &error else { panic!("{error}") };
+        assert!(*position == at && problem.to_string().contains(says), "{text:?}: {error}");
     };
     check("", 1, "no word");
     check("  ", 1, "no word");

@@ -1,5 +1,5 @@
-//! What needs attention: failures in groups with their remedies, each group page by page, and
-//! deliveries that could not be read.
+//! What needs attention: failures in groups with their remedies, each group page by page, quoted
+//! messages that could not be had, and deliveries that could not be read.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -13,11 +13,13 @@ use super::form::Form;
 use super::frame::{Frame, Section, answer, see_other};
 use super::language::texts;
 use super::query::{Query, link};
+use super::quoted::{self, QuotedCard};
 use super::visit::SignedIn;
 use crate::archive::retry;
 use crate::catalogue::listing::PageRequest;
 use crate::catalogue::listing::attention::{self, Cause, Group};
 use crate::catalogue::listing::delivery::{DeliveryResult, count_unparsed, deliveries};
+use crate::catalogue::listing::quoted as quotes;
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
 use crate::domain::id::AppId;
@@ -65,9 +67,17 @@ struct Page {
     frame: Frame,
     texts: &'static Texts,
     sections: Vec<Causes>,
+    quoted: QuotedPart,
     unread: Vec<Unread>,
     unread_count: String,
     queued: Option<u64>,
+}
+
+/// Quoted messages that could not be had.
+struct QuotedPart {
+    texts: &'static quoted::Texts,
+    count: String,
+    cards: Vec<QuotedCard>,
 }
 
 /// Groups that ask the same of the reader.
@@ -116,6 +126,7 @@ pub(super) async fn show(
     let page = Page {
         sections,
         texts,
+        quoted: quoted_part(&pages, &visit).await?,
         unread: unread(&pages, &visit).await?,
         unread_count: count_unparsed(&pages.catalogue).await?.to_string(),
         queued: Query::of(&request).parsed("queued")?,
@@ -134,6 +145,13 @@ async fn cards(pages: &Pages, visit: &SignedIn, groups: &[Group], call: Call) ->
         cards.push(CauseCard::with_samples(&pages.catalogue, group, visit.0.language, now).await?);
     }
     Ok(cards)
+}
+
+async fn quoted_part(pages: &Pages, visit: &SignedIn) -> Result<QuotedPart, Failure> {
+    let language = visit.0.language;
+    let failed = quotes::failed(&pages.catalogue).await?;
+    let cards = failed.groups.iter().map(|group| QuotedCard::new(group, language)).collect();
+    Ok(QuotedPart { texts: quoted::Texts::of(language), count: failed.count.to_string(), cards })
 }
 
 async fn unread(pages: &Pages, visit: &SignedIn) -> Result<Vec<Unread>, Failure> {
@@ -182,6 +200,10 @@ pub(super) async fn retry(pages: web::Data<Pages>, _: SignedIn, form: Form) -> R
     let matching = async |filter| retry::matching(&pages.catalogue, &filter, pages.clock.now()).await;
     let queued = match form.value("extent") {
         "group" => retry::failed(&pages.catalogue, &cause(form.value("reason"), form.value("app_id"))?).await?,
+        "quoted" => {
+            let cause = cause(form.value("reason"), form.value("app_id"))?;
+            retry::quoted(&pages.catalogue, &cause, pages.clock.now()).await?
+        }
         "blocked" => matching(everything_in(&[State::Blocked])).await?,
         "waiting" => matching(everything_in(&[State::Pending])).await?,
         "ended" => matching(everything_in(&[State::Gone, State::Impossible])).await?,

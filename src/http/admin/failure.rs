@@ -34,6 +34,12 @@ pub(super) enum Failure {
     FromElsewhere,
     /// The link to a further page does not fit its filters.
     BadCursor,
+    /// Nothing was selected of what can be.
+    NothingSelected,
+    /// More was selected one by one than can be exported at once.
+    TooManySelected,
+    /// As many exports are being made as there may be.
+    TooManyExports,
     /// The catalogue has too much to do.
     Busy,
     /// Something on our side failed; the log says what.
@@ -65,6 +71,18 @@ impl Failure {
                 zh: "这个翻页链接与筛选条件不符，请从第一页重新开始。",
                 en: "This link to a further page does not fit its filters; start again at the first page.",
             },
+            Self::NothingSelected => Bilingual {
+                zh: "没有勾选任何资源。请返回并至少勾选一项。",
+                en: "Nothing was selected. Go back and tick at least one resource.",
+            },
+            Self::TooManySelected => Bilingual {
+                zh: "勾选的资源太多，无法逐个导出。请用筛选条件选出所需内容，再导出全部结果。",
+                en: "Too much was selected one by one. Filter for what you want and export all results instead.",
+            },
+            Self::TooManyExports => Bilingual {
+                zh: "已有多个导出正在进行，请等其中一个完成后再试。",
+                en: "Several exports are being made already; try again when one of them is done.",
+            },
             Self::Busy => Bilingual {
                 zh: "目录正忙，请稍后重试。",
                 en: "The catalogue is busy; try again in a moment.",
@@ -88,9 +106,11 @@ impl ResponseError for Failure {
         match self {
             Self::NotSignedIn(_) => StatusCode::SEE_OTHER,
             Self::NoPages | Self::NotFound => StatusCode::NOT_FOUND,
-            Self::BadRequest | Self::BadCursor => StatusCode::BAD_REQUEST,
+            Self::BadRequest | Self::BadCursor | Self::NothingSelected | Self::TooManySelected => {
+                StatusCode::BAD_REQUEST
+            }
             Self::FromElsewhere => StatusCode::FORBIDDEN,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::TooManyExports => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

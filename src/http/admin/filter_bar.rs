@@ -1,11 +1,11 @@
 //! The filters above the list: a field for each that people use, and what was wrong with its value.
 
+use super::figures::grouped;
 use super::language::{Language, texts};
 use super::question::Question;
-use super::vocabulary;
+use super::{trouble, vocabulary};
 use crate::catalogue::statistics::Statistics;
 use crate::domain::download::State;
-use crate::domain::filter::FilterError;
 use crate::domain::readable::visible;
 use crate::domain::resource::Role;
 
@@ -30,13 +30,6 @@ texts! {
         apply = "应用", "Apply";
         clear = "清除", "Clear";
         remove = "去掉", "Remove";
-        bad_time = "请写成 2026-01-31T09:30:00+08:00、2026-01-31（UTC 零点），或从现在往前的时长，如 90m、36h、7d。",
-            "Write 2026-01-31T09:30:00+08:00, 2026-01-31 (midnight UTC) or a span back from now such as 90m, 36h or 7d.";
-        bad_size = "请写字节数，或带单位的数，如 10MB、2GiB。", "Write bytes, or a number with a unit such as 10MB or 2GiB.";
-        bad_choice = "没有这个选项。", "There is no such choice.";
-        bad_id = "不是可用的 ID。", "This is no usable ID.";
-        bad_query = "看不懂这个搜索，问题在第几个字符：", "The search cannot be understood at character";
-        unknown_name = "没有这个筛选条件。", "There is no such filter.";
     }
 }
 
@@ -97,7 +90,7 @@ pub(super) struct Other {
 impl FilterBar {
     pub(super) fn new(question: &Question, statistics: &Statistics, language: Language) -> Self {
         let texts = Texts::of(language);
-        let builder = Builder { question, texts };
+        let builder = Builder { question, texts, language };
         let more = vec![
             builder.field("chat_id", texts.chat, "oc_…"),
             builder.field("sender", texts.sender, "ou_…"),
@@ -106,11 +99,14 @@ impl FilterBar {
             builder.field("min_size", texts.min_size, texts.size_hint),
             builder.field("max_size", texts.max_size, texts.size_hint),
         ];
-        let states = State::ALL
+        // What is kept are counts of the whole archive: beside another filter they would mislead.
+        let kept = |filter, count: Option<&u64>| count.copied().filter(|_| question.is_at_most(filter));
+        let states = State::ALL.iter().map(|state| {
+            (state.as_str(), vocabulary::state(*state, language), kept("state", statistics.states.get(state)))
+        });
+        let roles = Role::ALL
             .iter()
-            .map(|state| (state.as_str(), vocabulary::state(*state, language), statistics.states.get(state)));
-        let roles =
-            Role::ALL.iter().map(|role| (role.as_str(), vocabulary::role(*role, language), statistics.roles.get(role)));
+            .map(|role| (role.as_str(), vocabulary::role(*role, language), kept("role", statistics.roles.get(role))));
         Self {
             texts,
             search: builder.field("q", texts.search, texts.search_hint),
@@ -128,6 +124,7 @@ impl FilterBar {
 struct Builder<'q> {
     question: &'q Question,
     texts: &'static Texts,
+    language: Language,
 }
 
 impl Builder<'_> {
@@ -139,14 +136,14 @@ impl Builder<'_> {
         &self,
         name: &'static str,
         label: &'static str,
-        choices: impl Iterator<Item = (&'a str, &'static str, Option<&'a u64>)>,
+        choices: impl Iterator<Item = (&'a str, &'static str, Option<u64>)>,
     ) -> Choice {
         let given = self.question.given_for(name);
         let any = Opt { value: String::new(), label: self.texts.any.to_owned(), is_chosen: given.is_empty() };
         let mut options = vec![any];
         options.extend(choices.map(|(value, label, count)| Opt {
             value: value.to_owned(),
-            label: format!("{label} ({})", count.copied().unwrap_or_default()),
+            label: count.map_or_else(|| label.to_owned(), |count| format!("{label} ({})", grouped(count))),
             is_chosen: value == given,
         }));
         // Several values at once come from a link; they stay one choice.
@@ -174,16 +171,6 @@ impl Builder<'_> {
     /// What is wrong with a filter, in the reader's language.
     fn trouble(&self, name: &str) -> Option<String> {
         let (_, error) = self.question.troubles.iter().find(|(troubled, _)| troubled == name)?;
-        let text = match (error, name) {
-            (FilterError::BadQuery { position, message }, _) => {
-                return Some(format!("{} {position} ({message})", self.texts.bad_query));
-            }
-            (FilterError::UnknownName(_), _) => self.texts.unknown_name,
-            (FilterError::BadValue { .. }, "from" | "to") => self.texts.bad_time,
-            (FilterError::BadValue { .. }, "min_size" | "max_size") => self.texts.bad_size,
-            (FilterError::BadValue { .. }, "state" | "role" | "source") => self.texts.bad_choice,
-            (FilterError::BadValue { .. }, _) => self.texts.bad_id,
-        };
-        Some(text.to_owned())
+        Some(trouble::of(error, self.language))
     }
 }

@@ -12,6 +12,8 @@ mod chats;
 mod conversation;
 mod day_charts;
 mod delivery;
+mod documentation;
+mod export;
 mod facts;
 mod failed;
 mod failure;
@@ -28,11 +30,13 @@ mod payload;
 mod preview;
 mod query;
 mod question;
+mod quoted;
 mod resource;
 mod session;
 mod settings;
 mod sign_in;
 mod thumbnail;
+mod trouble;
 mod visit;
 mod vocabulary;
 
@@ -42,6 +46,7 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, ResponseError as _, Route, guard, web};
 
 use self::attempts::Attempts;
+use self::export::Exports;
 use self::failure::Failure;
 use self::session::Sessions;
 use super::api::Api;
@@ -69,6 +74,7 @@ pub struct Pages {
     wake: Arc<dyn Fn() + Send + Sync>,
     sessions: Arc<Sessions>,
     attempts: Arc<Attempts>,
+    exports: Arc<Exports>,
     /// The configuration, as it may be shown.
     settings: Arc<[ShownSetting]>,
 }
@@ -87,6 +93,7 @@ impl Pages {
             wake: api.wake.clone(),
             sessions: Arc::default(),
             attempts: Arc::default(),
+            exports: Arc::default(),
             settings: settings.into(),
         }
     }
@@ -109,6 +116,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config
         .app_data(web::FormConfig::default().limit(form::MAX_BYTES))
         .service(page("/").route(read().to(overview::show)))
+        .service(documentation::resource())
         .service(page("/login").route(read().to(sign_in::show)).route(web::post().to(sign_in::sign_in)))
         .service(page("/logout").route(web::post().to(sign_in::sign_out)))
         .service(page("/language").route(web::post().to(sign_in::switch_language)))
@@ -116,6 +124,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(page("/failed").route(read().to(failed::show)))
         .service(page("/failed/retry").route(web::post().to(failed::retry)))
         .service(page("/failed/{reason}").route(read().to(failed::show_group)))
+        .service(page("/export").route(web::post().to(export::export)))
         .service(page("/chats").route(read().to(chats::list)))
         .service(page("/deliveries").route(read().to(delivery::list)))
         .service(page("/deliveries/{id}").route(read().to(delivery::show)))

@@ -97,6 +97,17 @@ impl Question {
         self.address(view, &self.given, None)
     }
 
+    /// Whether it asks for no more than values of this one filter.
+    pub(super) fn is_at_most(&self, name: &str) -> bool {
+        self.given.iter().all(|(given, _)| given == name)
+    }
+
+    /// Where everything that it asks for is exported.
+    pub(super) fn export(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        with_query("/export", query.extend_pairs(&self.given).finish())
+    }
+
     /// The question without one of its filters.
     pub(super) fn without(&self, name: &str) -> String {
         let rest: Vec<_> = self.given.iter().filter(|(given, _)| given != name).cloned().collect();
@@ -112,7 +123,10 @@ impl Question {
         if let Some(cursor) = cursor {
             query.append_pair("cursor", cursor);
         }
-        let query = query.finish();
-        if query.is_empty() { "/resources".to_owned() } else { format!("/resources?{query}") }
+        with_query("/resources", query.finish())
     }
+}
+
+fn with_query(path: &str, query: String) -> String {
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }

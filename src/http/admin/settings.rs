@@ -20,6 +20,8 @@ texts! {
             "What the running program was started with. To change it, edit the environment or the file and restart. Secrets are shown as ***.";
         version = "Larkive 版本", "Larkive version";
         catalogue = "目录版本", "Catalogue version";
+        api = "接口文档", "API";
+        api_link = "JSON API 说明（英文）", "Description of the JSON API";
         setting = "设置项", "Setting";
         value = "值", "Value";
         source = "来源", "Where from";

@@ -13,7 +13,7 @@ mod fetch;
 mod messages;
 mod openapi;
 pub(super) mod parameters;
-mod reader;
+pub(super) mod reader;
 mod resources;
 mod routes;
 mod statistics;

@@ -26,7 +26,7 @@ pub(super) async fn document(request: HttpRequest) -> Result<HttpResponse, Probl
 }
 
 /// `GET /api/docs`
-pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub(in crate::http) async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let page = PAGE.clone().ok_or_else(Problem::internal)?;
     let mut response = answer::text(&request, "text/html; charset=utf-8", page.into_bytes());
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
