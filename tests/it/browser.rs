@@ -144,7 +144,7 @@ async fn five_hundred_come_by_scrolling() {
         window.until(&format!("{shown} > {before}")).await;
     }
     assert_eq!(window.value(shown).await, MANY.to_string());
-    assert_eq!(window.text("[data-pager]").await, CHINESE.end);
+    assert!(window.text("[data-pager]").await.starts_with(CHINESE.end));
     window.assert_quiet().await;
 }
 

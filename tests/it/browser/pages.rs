@@ -78,7 +78,7 @@ async fn look_at(window: &Window, place: &Place, reader: &Reader, rules: Option<
 
 /// Whether the page has to be moved sideways to be read.
 async fn too_wide(window: &Window) -> Vec<String> {
-    let excess = window.value("document.documentElement.scrollWidth - innerWidth").await;
+    let excess = window.value("document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
     if excess == "0" { Vec::new() } else { vec![format!("{excess} pixels too wide")] }
 }
 

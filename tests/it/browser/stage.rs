@@ -37,11 +37,6 @@ impl Place {
 /// The archive after its week.
 pub async fn a_week() -> TestApp {
     let app = spawn_app_with(Options { shown_settings: settings(), ..Options::default() }).await;
-    for (chat, name) in [(DESIGN_CHAT, "设计评审"), (FACTORY_CHAT, "Factory handover")] {
-        let notice = Notice::ChatRenamed { chat_id: chat.to_owned(), name: name.to_owned() };
-        let renamed = NoticeEvent { event_id: format!("renamed_{chat}"), notice };
-        app.deliver_payload(&renamed.payload(app.sender.app(), app.clock.now())).await;
-    }
     for day in 1..=DAYS {
         for message in messages(day) {
             app.deliver(&message).await;
@@ -55,6 +50,11 @@ pub async fn a_week() -> TestApp {
             app.advance(DAY).await;
         }
     }
+    for (number, notice) in notices().into_iter().enumerate() {
+        let event = NoticeEvent { event_id: format!("notice_{number}"), notice };
+        app.deliver_payload(&event.payload(app.sender.app(), app.clock.now())).await;
+    }
+    app.drain().await;
     app
 }
 
@@ -91,6 +91,18 @@ fn messages(day: u64) -> Vec<MessageEvent> {
         messages.push(event::sticker(&id("smile"), &format!("sticker_{day}")));
     }
     messages
+}
+
+/// What becomes known of the chats.
+fn notices() -> Vec<Notice> {
+    let renamed = |chat: &str, name: &str| Notice::ChatRenamed { chat_id: chat.to_owned(), name: name.to_owned() };
+    vec![
+        Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() },
+        Notice::BotAdded { chat_id: DESIGN_CHAT.to_owned() },
+        Notice::BotDeleted { chat_id: FACTORY_CHAT.to_owned() },
+        renamed(DESIGN_CHAT, "设计评审"),
+        renamed(FACTORY_CHAT, "Factory handover"),
+    ]
 }
 
 fn in_chat(chat_id: &str, sender: &str, message: MessageEvent) -> MessageEvent {

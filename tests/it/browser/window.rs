@@ -113,10 +113,13 @@ impl Window {
     /// How wide the window is, and what its reader prefers.
     pub async fn wear(&self, theme: Theme, (width, height): (u32, u32)) {
         let theme = if theme == Theme::Dark { "dark" } else { "light" };
-        let media = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
+        // A colour that is on its way to another is neither.
+        let still = json!({"name": "prefers-reduced-motion", "value": "reduce"});
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": theme}, still]});
         self.command("Emulation.setEmulatedMedia", media).await;
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.command("Emulation.setDeviceMetricsOverride", size).await;
+        self.command("Emulation.setScrollbarsHidden", json!({"hidden": true})).await;
     }
 
     /// A command of the DevTools protocol.
@@ -158,7 +161,8 @@ impl Window {
         assert!(console.is_empty(), "{console:#?}");
         let asked: Vec<String> = self.log("performance").await.iter().filter_map(asked_for).collect();
         assert!(!asked.is_empty(), "the log of requests is not kept");
-        let own = [self.site.as_str(), "data:", "blob:"];
+        // What begins with `chrome:` is the empty page that a browser starts with.
+        let own = [self.site.as_str(), "data:", "blob:", "chrome:"];
         let elsewhere: Vec<_> = asked.iter().filter(|url| !own.iter().any(|own| url.starts_with(own))).collect();
         assert!(elsewhere.is_empty(), "{elsewhere:?}");
     }
