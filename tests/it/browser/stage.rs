@@ -37,6 +37,7 @@ impl Place {
 /// The archive after its week.
 pub async fn a_week() -> TestApp {
     let app = spawn_app_with(Options { shown_settings: settings(), ..Options::default() }).await;
+    hear_of_chats(&app, memberships()).await;
     for day in 1..=DAYS {
         for message in messages(day) {
             app.deliver(&message).await;
@@ -50,11 +51,7 @@ pub async fn a_week() -> TestApp {
             app.advance(DAY).await;
         }
     }
-    for (number, notice) in notices().into_iter().enumerate() {
-        let event = NoticeEvent { event_id: format!("notice_{number}"), notice };
-        app.deliver_payload(&event.payload(app.sender.app(), app.clock.now())).await;
-    }
-    app.drain().await;
+    hear_of_chats(&app, names()).await;
     app
 }
 
@@ -93,16 +90,25 @@ fn messages(day: u64) -> Vec<MessageEvent> {
     messages
 }
 
-/// What becomes known of the chats.
-fn notices() -> Vec<Notice> {
-    let renamed = |chat: &str, name: &str| Notice::ChatRenamed { chat_id: chat.to_owned(), name: name.to_owned() };
-    vec![
+async fn hear_of_chats<const N: usize>(app: &TestApp, notices: [Notice; N]) {
+    for notice in notices {
+        let event = NoticeEvent { event_id: format!("{notice:?}"), notice };
+        app.deliver_payload(&event.payload(app.sender.app(), app.clock.now())).await;
+    }
+    app.drain().await;
+}
+
+fn memberships() -> [Notice; 3] {
+    [
         Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() },
         Notice::BotAdded { chat_id: DESIGN_CHAT.to_owned() },
         Notice::BotDeleted { chat_id: FACTORY_CHAT.to_owned() },
-        renamed(DESIGN_CHAT, "设计评审"),
-        renamed(FACTORY_CHAT, "Factory handover"),
     ]
+}
+
+fn names() -> [Notice; 2] {
+    let renamed = |chat: &str, name: &str| Notice::ChatRenamed { chat_id: chat.to_owned(), name: name.to_owned() };
+    [renamed(DESIGN_CHAT, "设计评审"), renamed(FACTORY_CHAT, "Factory handover")]
 }
 
 fn in_chat(chat_id: &str, sender: &str, message: MessageEvent) -> MessageEvent {
