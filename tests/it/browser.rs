@@ -67,7 +67,7 @@ async fn find_by_two_characters(window: &Window) {
     window.write("#f-q", "四课").await;
     window.click(".filters .primary").await;
     window.until("location.search.includes('q=%E5%9B%9B%E8%AF%BE')").await;
-    assert_eq!(window.value("document.querySelectorAll('.tile').length").await, "1");
+    window.until("document.querySelectorAll('.tile').length === 1").await;
     window.click(".tile a").await;
     assert_eq!(window.text("h1").await, LESSON);
 }
@@ -107,8 +107,10 @@ async fn mend(app: &TestApp, window: &Window, key: &str, reader: &Reader) {
     assert!(remedy.contains(reader.remedy) && remedy.contains("restricted_mode"), "{remedy}");
     app.fault(json!({"key": key, "times": 1, "do": {"cut": {"after": 10}}}));
     window.click(".remedy button").await;
-    // Without another look by the reader: the page follows what becomes of it.
+    // From here on the reader only watches: the page follows what becomes of it.
     window.until("document.querySelector('.sub .state-pending, .sub .state-running')").await;
+    app.drain().await;
+    window.until("document.querySelector('.sub .state-pending')").await;
     app.advance(BEYOND_THE_FIRST_PAUSE).await;
     window.until("document.querySelector('.sub .state-stored')").await;
     assert_eq!(window.text(".sub .state").await, reader.stored);
@@ -163,7 +165,7 @@ async fn five_hundred_come_by_links_where_no_script_runs() {
         }
         let here = window.value("location.href").await;
         window.click("[data-more]").await;
-        window.until(&format!("location.href !== {}", json!(here))).await;
+        window.until(&format!("location.href !== {} && document.readyState === 'complete'", json!(here))).await;
     }
     assert_eq!(seen.len(), MANY);
     assert!(window.text("[data-pager]").await.starts_with(ENGLISH.end));

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -136,13 +135,16 @@ impl Window {
     /// Waits for the file that was downloaded; its name and its bytes.
     pub async fn downloaded(&self) -> (String, Vec<u8>) {
         let directory = self.driver.home().join(DOWNLOADS);
-        let complete = || -> Option<PathBuf> {
-            let mut files = fs::read_dir(&directory).ok()?.map(|file| file.unwrap().path());
-            files.find(|file| file.extension().is_none_or(|ending| ending != "crdownload"))
+        // Until it is complete, a file is hidden or called otherwise.
+        let is_complete = |name: &String| !name.starts_with('.') && !name.ends_with(".crdownload");
+        let complete = || {
+            let files = fs::read_dir(&directory).ok()?;
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).find(is_complete)
         };
         until("a file is downloaded", async || complete().is_some()).await;
-        let file = complete().unwrap();
-        (file.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(file).unwrap())
+        let name = complete().unwrap();
+        let bytes = fs::read(directory.join(&name)).unwrap();
+        (name, bytes)
     }
 
     async fn log(&self, kind: &str) -> Vec<Value> {
