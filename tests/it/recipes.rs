@@ -1,6 +1,5 @@
 //! The recipes in `docs/querying.md`: each is run, in order and in one shell, against a demo's archive.
 
-use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -8,11 +7,10 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::program::Workplace;
+use crate::tools;
 
 /// What recipes need besides the program and what every system has.
 const TOOLS: [&str; 4] = ["curl", "jq", "sqlite3", "datasette"];
-/// Where `./test` names the tools that it could not install.
-const WITHOUT: &str = "LARKIVE_TEST_WITHOUT";
 /// What is printed between two recipes.
 const SEAM: &str = "== recipe";
 
@@ -22,27 +20,9 @@ fn blocks(document: &str) -> Vec<String> {
     text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
-/// The program and what `./test` installs go before what the system has.
-fn path() -> String {
-    let program = Path::new(env!("CARGO_BIN_EXE_larkive")).parent().unwrap();
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/datasette/bin");
-    format!("{}:{}:{}", program.display(), env::var("PATH").unwrap(), tools.display())
-}
-
-fn is_there(tool: &str) -> bool {
-    let looked = Command::new("bash").args(["-c", &format!("command -v {tool}")]).env("PATH", path()).output();
-    looked.unwrap().status.success()
-}
-
 /// The tools that this machine is known not to have; any other that is missing is a failure.
 fn missing_tools() -> Vec<&'static str> {
-    let known = env::var(WITHOUT).unwrap_or_default();
-    let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !is_there(tool)).collect();
-    for tool in &missing {
-        let is_known = known.split_whitespace().any(|word| word == *tool);
-        assert!(is_known, "{tool} is missing; `./test` installs it, or {WITHOUT}={tool} leaves its recipes out");
-    }
-    missing
+    TOOLS.into_iter().filter(|tool| !tools::is_there(tool)).inspect(|tool| tools::is_missing(tool)).collect()
 }
 
 #[test]
@@ -59,8 +39,9 @@ fn every_recipe_does_what_it_says() {
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &script])
         .current_dir(workplace.path(""))
-        .env_remove(WITHOUT)
-        .env("PATH", path())
+        // The program refuses settings that it does not know.
+        .env_remove(tools::WITHOUT)
+        .env("PATH", tools::path())
         .env("ARCHIVE_URL", invitation["address"].as_str().unwrap())
         .env("LARKIVE_ADMIN_TOKEN", invitation["admin_token"].as_str().unwrap())
         .output()
