@@ -33,7 +33,8 @@ pub fn visible(text: &str) -> String {
 }
 
 /// Line separators and the marks that change the direction of writing.
-fn is_invisible_mark(c: char) -> bool {
+#[must_use]
+pub fn is_invisible_mark(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 

@@ -21,6 +21,7 @@ use crate::blob::store::Store;
 use crate::catalogue::listing::resource::Resource;
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
+use crate::domain::readable::is_invisible_mark;
 
 /// Bytes read at once: few system calls, little memory for each download in flight.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -166,16 +167,24 @@ fn declared_type(resource: &Resource) -> HeaderValue {
     mime.unwrap_or(HeaderValue::from_static("application/octet-stream"))
 }
 
-/// The original name (RFC 6266): once in ASCII for old programs, once exact.
-fn disposition(resource: &Resource, disposition_type: &str) -> String {
+/// The original name (RFC 6266): once exactly, and once for programs that know nothing of that, such as curl.
+/// They take the bytes between the quotes as they are, which are UTF-8 today.
+fn disposition(resource: &Resource, disposition_type: &str) -> HeaderValue {
     let name = resource.file_name.clone().unwrap_or_else(|| nameless(resource));
     let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
-    format!("{disposition_type}; filename=\"{plain}\"; filename*=UTF-8''{}", utf8_percent_encode(&name, NOT_ATTR_CHAR))
+    let exact = utf8_percent_encode(&name, NOT_ATTR_CHAR);
+    let header = format!("{disposition_type}; filename=\"{plain}\"; filename*=UTF-8''{exact}");
+    HeaderValue::from_bytes(header.as_bytes()).unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-/// Whether a character means the same to every program inside quotes. Some decode percent signs there.
+/// Whether a character means the same to every program inside quotes, and does no harm in a name. Some decode
+/// percent signs there.
 fn is_plain(c: char) -> bool {
-    matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '/' | '%')
+    match c {
+        '"' | '\\' | '/' | '%' => false,
+        ' '..='~' => true,
+        _ => !c.is_control() && !is_invisible_mark(c),
+    }
 }
 
 /// A name for what was sent without one.

@@ -28,7 +28,7 @@ async fn problem(answer: Response) -> (u16, String) {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).map_or("", |value| value.to_str().unwrap())
+    headers.get(name).map_or("", |value| str::from_utf8(value.as_bytes()).unwrap())
 }
 
 /// An archive with one file under this name; the path of its resource.
@@ -132,19 +132,19 @@ async fn a_resource_shows_everything_that_is_known_of_it() {
 #[tokio::test]
 async fn names_survive_the_download_header() {
     for (name, plain, extended) in [
-        ("第四课#1?.pdf", "___#1?.pdf", "%E7%AC%AC%E5%9B%9B%E8%AF%BE#1%3F.pdf"),
+        ("第四课#1?.pdf", "第四课#1?.pdf", "%E7%AC%AC%E5%9B%9B%E8%AF%BE#1%3F.pdf"),
         ("a \"b\"\\c/d.pdf", "a _b__c_d.pdf", "a%20%22b%22%5Cc%2Fd.pdf"),
         ("%2e%2e%2f..\\a.txt", "_2e_2e_2f.._a.txt", "%252e%252e%252f..%5Ca.txt"),
         ("a\u{202e}gpj.exe", "a_gpj.exe", "a%E2%80%AEgpj.exe"),
         ("it's*(1).txt", "it's*(1).txt", "it%27s%2A%281%29.txt"),
-        (&"档".repeat(85), &"_".repeat(85), &"%E6%A1%A3".repeat(85)),
+        (&"档".repeat(85), &"档".repeat(85), &"%E6%A1%A3".repeat(85)),
         ("x\r\nSet-Cookie: a=b", "x__Set-Cookie: a=b", "x%0D%0ASet-Cookie%3A%20a%3Db"),
     ] {
         let (app, path) = with_file(name).await;
         assert_eq!(app.json(&path).await["file_name"], name);
         let answer = app.api(&format!("{path}/content")).await;
         let expected = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}");
-        assert_eq!(text(answer.headers(), "content-disposition"), expected);
+        assert_eq!(answer.headers()["content-disposition"].as_bytes(), expected.as_bytes());
         assert!(!answer.headers().contains_key("set-cookie"));
     }
 }

@@ -187,6 +187,6 @@ async fn curl_keeps_what_of_a_name_it_can_read() {
     curl.args(["-sSfOJ", "-H", &format!("Authorization: Bearer {ADMIN_TOKEN}")]);
     curl.arg(format!("http://{}/api/v1/resources/{id}/content", app.admin_address)).current_dir(directory.path());
     assert!(tokio::task::spawn_blocking(move || curl.status().unwrap().success()).await.unwrap());
-    let bytes = std::fs::read(directory.path().join("___#1?.pdf")).unwrap();
+    let bytes = std::fs::read(directory.path().join(LESSON)).unwrap();
     assert_eq!(sha256(&bytes), Media::Pdf.sample(1).digest().to_string());
 }

@@ -85,7 +85,7 @@ impl<'a> Browser<'a> {
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
-    headers.get(name.parse::<HeaderName>().unwrap()).map_or("", |value| value.to_str().unwrap())
+    headers.get(name.parse::<HeaderName>().unwrap()).map_or("", |value| str::from_utf8(value.as_bytes()).unwrap())
 }
 
 /// The parts of a page between two words.

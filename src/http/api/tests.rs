@@ -49,7 +49,7 @@ impl Answer {
     }
 
     fn header(&self, name: header::HeaderName) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| std::str::from_utf8(value.as_bytes()).unwrap())
     }
 
     /// Status and code of a problem document.
@@ -286,7 +286,7 @@ async fn content_is_an_attachment_under_its_exact_name() {
     assert_eq!((answer.status, answer.body.as_slice()), (StatusCode::OK, b"0123456789".as_slice()));
     assert_eq!(
         answer.header(header::CONTENT_DISPOSITION),
-        "attachment; filename=\"___#1?___<b>.pdf\"; \
+        "attachment; filename=\"第四课#1?___<b>.pdf\"; \
         filename*=UTF-8''%E7%AC%AC%E5%9B%9B%E8%AF%BE#1%3F%22%0D%0A%3Cb%3E.pdf"
     );
     assert_eq!(answer.header(header::CONTENT_TYPE), "image/png");
