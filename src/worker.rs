@@ -6,17 +6,17 @@
 //! download's place. A resource's row is its job, so a crash loses nothing: what was running is due
 //! again when its lease is over.
 
+mod ahead;
 mod in_flight;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::ahead::Ahead;
 use self::in_flight::Flight;
 pub use self::in_flight::InFlight;
 use crate::archive::download::{Downloader, Transfer};
@@ -125,35 +125,6 @@ fn tries_for(transfers: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(transfers.saturating_mul(TRIES_FOR_EACH_TRANSFER)))
 }
 
-/// Rows that are claimed before there is a place for them, while places become free so fast that each
-/// claim would be for a few rows only: a claim is a commit.
-#[derive(Debug)]
-struct Ahead {
-    claims: VecDeque<(Claim, Flight)>,
-    /// How many more are claimed than there are places.
-    surplus: usize,
-    claimed_at: Instant,
-}
-
-/// Claims that follow each other faster than this are for more rows, slower ones for fewer.
-const CLAIM_EVERY: Duration = Duration::from_millis(25);
-/// The most that is claimed ahead: what is newer waits behind it.
-const LARGEST_SURPLUS: usize = 128;
-
-impl Ahead {
-    fn new() -> Self {
-        Self { claims: VecDeque::new(), surplus: 0, claimed_at: Instant::now() }
-    }
-
-    /// How many rows to claim for so many places.
-    fn wanted(&mut self, places: usize) -> usize {
-        let is_fast = self.claimed_at.elapsed() < CLAIM_EVERY;
-        self.claimed_at = Instant::now();
-        self.surplus = if is_fast { (self.surplus * 2 + 1).min(LARGEST_SURPLUS) } else { self.surplus / 2 };
-        places + self.surplus
-    }
-}
-
 /// Works on one queue of one app.
 #[derive(Debug, Clone)]
 pub struct Lane {
@@ -236,12 +207,12 @@ impl Lane {
             }
             return Ok(0);
         }
-        if ahead.claims.len() < slots.len() {
-            let wanted = ahead.wanted(slots.len() - ahead.claims.len());
-            ahead.claims.extend(self.claim(wanted).await?);
+        if let Some(wanted) = ahead.wanted(slots.len()) {
+            ahead.add(self.claim(wanted).await?);
         }
-        let count = slots.len().min(ahead.claims.len());
-        for (claimed, slot) in ahead.claims.drain(..count).zip(slots) {
+        let claims = ahead.take(slots.len());
+        let count = claims.len();
+        for (claimed, slot) in claims.zip(slots) {
             tries.spawn(self.clone().try_and_record(claimed, slot));
         }
         Ok(count)
