@@ -52,6 +52,17 @@ pub enum Shown {
     NotYet,
 }
 
+/// Why nothing can be said about a thumbnail.
+#[derive(Debug, thiserror::Error)]
+pub enum ThumbnailError {
+    /// The catalogue could not be read.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The cache, or the store, failed.
+    #[error("the cache of thumbnails failed")]
+    Cache(#[from] io::Error),
+}
+
 /// The thumbnails of an archive. Cloned freely.
 #[derive(Debug, Clone)]
 pub struct Thumbnails {
@@ -73,26 +84,28 @@ impl Thumbnails {
     }
 
     /// The picture that stands for a resource, of which there may be a thumbnail: its own bytes, or a
-    /// video's cover. Nothing if there is none or the resource is hidden.
+    /// video's cover; and what there is to show for it already. Nothing if there is none or the
+    /// resource is hidden.
     ///
     /// # Errors
-    /// If the catalogue cannot be read.
-    pub async fn picture_of(&self, id: ResourceId) -> Result<Option<Picture>, CatalogueError> {
-        let picture = thumbnails::picture_of(self.catalogue.read(), id).await?;
-        Ok(picture.filter(is_suitable))
+    /// If the catalogue or the file system fails.
+    pub async fn look_at(&self, id: ResourceId) -> Result<Option<(Digest, Shown)>, ThumbnailError> {
+        let catalogue = self.catalogue.clone();
+        // Who may see it and the file itself in one go: changing threads costs more than either.
+        self.on_disk(move |cache| {
+            let Some(picture) = thumbnails::picture_of(&catalogue, id)?.filter(is_suitable) else { return Ok(None) };
+            Ok(Some((picture.digest, look(cache, &picture.digest)?)))
+        })
+        .await
     }
 
-    /// The thumbnail of a picture. One that was not made yet is made now, and waited for for a while.
+    /// Makes a thumbnail that was not made yet, and waits for it for a while.
     ///
     /// # Errors
     /// If the file system fails.
-    pub async fn show(&self, picture: &Picture) -> io::Result<Shown> {
-        let known = self.look(picture.digest).await?;
-        if known != Shown::NotYet {
-            return Ok(known);
-        }
+    pub async fn wait_for(&self, digest: Digest) -> Result<Shown, ThumbnailError> {
         let Ok(place) = self.waiting.clone().try_acquire_owned() else { return Ok(Shown::NotYet) };
-        let (thumbnails, digest) = (self.clone(), picture.digest);
+        let thumbnails = self.clone();
         // In a task of its own: whoever has lost patience finds it the next time.
         let making = tokio::spawn(async move {
             if let Err(error) = thumbnails.make(digest).await {
@@ -101,40 +114,28 @@ impl Thumbnails {
             drop(place);
         });
         match timeout(PATIENCE, making).await {
-            Ok(_) => self.look(digest).await,
+            Ok(_) => self.on_disk(move |cache| Ok(look(cache, &digest)?)).await,
             Err(_) => Ok(Shown::NotYet),
         }
     }
 
-    /// What there is already.
-    async fn look(&self, digest: Digest) -> io::Result<Shown> {
-        self.on_disk(move |cache| {
-            if let Some(bytes) = cache.read(&digest)? {
-                return Ok(Shown::Thumbnail(bytes));
-            }
-            let refused = is_refused(cache, &digest)?;
-            Ok(if refused { Shown::Nothing } else { Shown::NotYet })
-        })
-        .await
-    }
-
     /// Makes a thumbnail, or remembers why there is none, unless either was done before.
-    async fn make(&self, digest: Digest) -> io::Result<()> {
+    async fn make(&self, digest: Digest) -> Result<(), ThumbnailError> {
         let _turn = self.at_once.acquire().await.map_err(io::Error::other)?;
         if self.on_disk(move |cache| Ok(cache.has(&digest) || is_refused(cache, &digest)?)).await? {
             return Ok(());
         }
         if self.space.is_short()? {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "too little space is left for thumbnails"));
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "too little space is left for thumbnails").into());
         }
         let picture = self.store.read(&digest).await?.into_std().await;
-        let draft = self.on_disk(Cache::draft).await?;
+        let draft = self.on_disk(|cache| Ok(cache.draft()?)).await?;
         let made = self.workshop.shrink(picture, draft.file()?).await?;
         self.on_disk(move |cache| match made {
-            Ok(()) => cache.keep(&digest, draft),
+            Ok(()) => Ok(cache.keep(&digest, draft)?),
             Err(refusal) => {
                 tracing::debug!(blob.sha256 = %digest, %refusal, "There will be no thumbnail of blob {digest}");
-                cache.mark(&digest, &format!("{RECIPE} {refusal}"))
+                Ok(cache.mark(&digest, &format!("{RECIPE} {refusal}"))?)
             }
         })
         .await
@@ -143,15 +144,23 @@ impl Thumbnails {
     /// Does something with the cache away from the threads that answer.
     async fn on_disk<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Cache) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
+        work: impl FnOnce(&Cache) -> Result<T, ThumbnailError> + Send + 'static,
+    ) -> Result<T, ThumbnailError> {
         let cache = self.cache.clone();
         tokio::task::spawn_blocking(move || work(&cache)).await.map_err(io::Error::other)?
     }
 }
 
-fn tell(digest: Digest, error: &io::Error) {
-    tracing::warn!(blob.sha256 = %digest, %error, "Could not make a thumbnail of blob {digest}");
+/// What there is to show for a picture already.
+fn look(cache: &Cache, digest: &Digest) -> io::Result<Shown> {
+    if let Some(bytes) = cache.read(digest)? {
+        return Ok(Shown::Thumbnail(bytes));
+    }
+    Ok(if is_refused(cache, digest)? { Shown::Nothing } else { Shown::NotYet })
+}
+
+fn tell(digest: Digest, error: &ThumbnailError) {
+    tracing::warn!(blob.sha256 = %digest, error = %chain(error), "Could not make a thumbnail of blob {digest}");
 }
 
 /// Whether it is worth a try.
@@ -201,15 +210,6 @@ impl Progress {
     }
 }
 
-/// Why a round ended early.
-#[derive(Debug, thiserror::Error)]
-enum RoundError {
-    #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
-    #[error("the cache of thumbnails failed")]
-    Cache(#[from] io::Error),
-}
-
 impl Thumbnailer {
     /// One that makes these.
     #[must_use]
@@ -238,7 +238,7 @@ impl Thumbnailer {
     }
 
     /// Sees to some blobs; returns whether there were any.
-    async fn round(&self, seen_to: &mut Option<Progress>) -> Result<bool, RoundError> {
+    async fn round(&self, seen_to: &mut Option<Progress>) -> Result<bool, ThumbnailError> {
         if self.thumbnails.space.is_short()? {
             tokio::time::sleep(AFTER_FAILURE).await;
             return Ok(false);
@@ -254,14 +254,14 @@ impl Thumbnailer {
         }
         *seen_to = Some(progress);
         if !blobs.is_empty() {
-            self.thumbnails.on_disk(move |cache| cache.set_progress(&progress.text())).await?;
+            self.thumbnails.on_disk(move |cache| Ok(cache.set_progress(&progress.text())?)).await?;
         }
         Ok(!blobs.is_empty())
     }
 
     /// What an earlier process got done.
-    async fn progress(&self) -> Result<Progress, RoundError> {
-        let known = self.thumbnails.on_disk(Cache::progress).await?;
+    async fn progress(&self) -> Result<Progress, ThumbnailError> {
+        let known = self.thumbnails.on_disk(|cache| Ok(cache.progress()?)).await?;
         match known.and_then(|text| Progress::read(&text)) {
             Some(progress) => Ok(progress),
             None => Ok(Progress::before_all(thumbnails::last_arrived(self.thumbnails.catalogue.read()).await?)),

@@ -9,6 +9,7 @@ pub mod changes;
 pub mod chats;
 pub mod cleared;
 pub mod days;
+mod direct;
 pub mod endings;
 pub mod events;
 pub mod forwards;
@@ -31,11 +32,14 @@ pub mod tickets;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool};
+
+use self::direct::Direct;
 
 /// The catalogue's file name inside the data directory.
 pub const FILE_NAME: &str = "larkive.db";
@@ -62,6 +66,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 pub struct Catalogue {
     read: SqlitePool,
     write: Option<SqlitePool>,
+    direct: Arc<Direct>,
 }
 
 /// What can go wrong with the catalogue.
@@ -118,6 +123,9 @@ pub enum CatalogueError {
     /// SQLite said no.
     #[error("the catalogue failed")]
     Sqlite(#[from] sqlx::Error),
+    /// SQLite said no to a short question.
+    #[error("the catalogue failed")]
+    Direct(#[from] rusqlite::Error),
 }
 
 impl CatalogueError {
@@ -130,8 +138,12 @@ impl CatalogueError {
 
     /// SQLite's primary result code: the low byte of the extended one.
     fn primary_code(&self) -> Option<u32> {
-        let Self::Sqlite(sqlx::Error::Database(error)) = self else { return None };
-        Some(error.code()?.parse::<u32>().ok()? & 0xff)
+        let code = match self {
+            Self::Sqlite(sqlx::Error::Database(error)) => error.code()?.parse().ok()?,
+            Self::Direct(error) => u32::try_from(error.sqlite_error()?.extended_code).ok()?,
+            _ => return None,
+        };
+        Some(code & 0xff)
     }
 
     /// Whether the rows were refused (by a constraint), as opposed to the catalogue failing
@@ -187,7 +199,7 @@ impl Catalogue {
             .connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB).pragma("temp_store", "memory"))
             .await?;
         let read = read_pool(options.create_if_missing(false)).await?;
-        Ok(Self { read, write: Some(write) })
+        Ok(Self { read, write: Some(write), direct: Arc::new(Direct::to(path.to_owned())) })
     }
 
     /// Opens an existing catalogue of exactly this program's version for reading; creates and
@@ -201,7 +213,7 @@ impl Catalogue {
         }
         let read = read_pool(connect_options(path).read_only(true)).await?;
         check_version(&read, path).await?;
-        Ok(Self { read, write: None })
+        Ok(Self { read, write: None, direct: Arc::new(Direct::to(path.to_owned())) })
     }
 
     /// The connections for reading.
@@ -236,6 +248,7 @@ impl Catalogue {
 
     /// Closes every connection; the last one out folds the log into the file.
     pub async fn close(&self) {
+        self.direct.close();
         self.read.close().await;
         if let Some(write) = &self.write {
             write.close().await;

@@ -1,9 +1,10 @@
 //! Thumbnails: which picture stands for a resource, and which blobs there are to make one of.
 
+use rusqlite::OptionalExtension as _;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 
-use super::CatalogueError;
+use super::{Catalogue, CatalogueError};
 use crate::domain::digest::Digest;
 use crate::domain::id::ResourceId;
 
@@ -29,23 +30,26 @@ pub struct Arrived {
 
 /// What stands for a resource: its own bytes, or the cover of a video, which comes after it in its
 /// message and before the next video. Nothing if there are no such bytes or the resource is hidden.
+/// Blocks.
 ///
 /// # Errors
 /// If the catalogue cannot be read.
-pub async fn picture_of(read: &SqlitePool, id: ResourceId) -> Result<Option<Picture>, CatalogueError> {
-    let row = sqlx::query(
-        "SELECT p.resource_row_id AS row, p.sha256, p.mime, p.size_bytes
-         FROM resources AS r
-         LEFT JOIN messages AS m ON m.message_row_id = r.message_row_id
-         JOIN resources AS p ON p.resource_row_id = iif(r.role = 'video', (
-             SELECT MIN(c.resource_row_id) FROM resources AS c
-             WHERE c.message_row_id = r.message_row_id AND c.resource_row_id > r.resource_row_id
-                 AND c.role IN ('cover', 'video')
-         ), r.resource_row_id)
-         WHERE r.resource_row_id = ? AND COALESCE(m.hidden, 0) = 0 AND p.state = 'stored' AND p.role <> 'video'",
-    );
-    let row = row.bind(id.0).fetch_optional(read).await?;
-    row.map(|row| picture(&row, "resources")).transpose()
+pub fn picture_of(catalogue: &Catalogue, id: ResourceId) -> Result<Option<Picture>, CatalogueError> {
+    catalogue.direct.ask(|connection| {
+        let mut question = connection.prepare_cached(
+            "SELECT p.resource_row_id, p.sha256, p.mime, p.size_bytes
+             FROM resources AS r
+             LEFT JOIN messages AS m ON m.message_row_id = r.message_row_id
+             JOIN resources AS p ON p.resource_row_id = iif(r.role = 'video', (
+                 SELECT MIN(c.resource_row_id) FROM resources AS c
+                 WHERE c.message_row_id = r.message_row_id AND c.resource_row_id > r.resource_row_id
+                     AND c.role IN ('cover', 'video')
+             ), r.resource_row_id)
+             WHERE r.resource_row_id = ? AND COALESCE(m.hidden, 0) = 0 AND p.state = 'stored' AND p.role <> 'video'",
+        )?;
+        let found = question.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+        found.optional()?.map(|columns| picture("resources", columns)).transpose()
+    })
 }
 
 /// The place of the blob that arrived last; 0 if there is none.
@@ -81,17 +85,22 @@ pub async fn arrived_before(read: &SqlitePool, row: i64, limit: u32) -> Result<V
 }
 
 fn decode(rows: &[SqliteRow]) -> Result<Vec<Arrived>, CatalogueError> {
-    rows.iter().map(|row| Ok(Arrived { row: row.try_get("row")?, picture: picture(row, "blobs")? })).collect()
+    rows.iter().map(arrived).collect()
 }
 
-fn picture(row: &SqliteRow, table: &'static str) -> Result<Picture, CatalogueError> {
-    let number: i64 = row.try_get("row")?;
-    let bad = |column, message| CatalogueError::BadValue { table, column, row: number, message };
-    let digest: String = row.try_get("sha256")?;
-    let size_bytes: i64 = row.try_get("size_bytes")?;
+fn arrived(row: &SqliteRow) -> Result<Arrived, CatalogueError> {
+    let number = row.try_get("row")?;
+    let columns = (number, row.try_get("sha256")?, row.try_get("mime")?, row.try_get("size_bytes")?);
+    Ok(Arrived { row: number, picture: picture("blobs", columns)? })
+}
+
+/// A picture, from the number of its row in a table, its digest, its type and its length.
+fn picture(table: &'static str, columns: (i64, String, Option<String>, i64)) -> Result<Picture, CatalogueError> {
+    let (row, digest, mime, size_bytes) = columns;
+    let bad = |column, message: &str| CatalogueError::BadValue { table, column, row, message: message.to_owned() };
     Ok(Picture {
-        digest: digest.parse().map_err(|_| bad("sha256", "this is no digest".to_owned()))?,
-        mime: row.try_get::<Option<String>, _>("mime")?.unwrap_or_default(),
-        size_bytes: u64::try_from(size_bytes).map_err(|_| bad("size_bytes", "less than nothing".to_owned()))?,
+        digest: digest.parse().map_err(|_| bad("sha256", "this is no digest"))?,
+        mime: mime.unwrap_or_default(),
+        size_bytes: u64::try_from(size_bytes).map_err(|_| bad("size_bytes", "less than nothing"))?,
     })
 }

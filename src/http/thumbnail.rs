@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::conditional::is_known;
 use super::error::Problem;
-use crate::archive::thumbnail::{Shown, Thumbnails};
+use crate::archive::thumbnail::{Shown, ThumbnailError, Thumbnails};
 
 /// How long a browser may show a thumbnail without asking: the same bytes give the same picture, but
 /// who may see them can change.
@@ -20,22 +20,19 @@ const CACHE_CONTROL: &str = "private, max-age=3600";
 /// # Errors
 /// What to answer when there is none.
 pub async fn serve(thumbnails: &Thumbnails, request: &HttpRequest, id: &str) -> Result<HttpResponse, Problem> {
-    let picture = match id.parse() {
-        Ok(id) => thumbnails.picture_of(id).await?,
-        Err(_) => None,
-    };
-    let picture = picture.ok_or_else(none)?;
-    let tag = EntityTag::new_strong(format!("thumbnail-{}", picture.digest));
+    let id = id.parse().map_err(|_| none())?;
+    let (digest, shown) = thumbnails.look_at(id).await?.ok_or_else(none)?;
+    let tag = EntityTag::new_strong(format!("thumbnail-{digest}"));
     if is_known(request, &tag) {
         return Ok(HttpResponse::NotModified()
             .insert_header((header::ETAG, tag.to_string()))
             .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
             .finish());
     }
-    let shown = thumbnails.show(&picture).await.map_err(|error| {
-        tracing::error!(blob.sha256 = %picture.digest, %error, "Could not read a thumbnail");
-        Problem::internal()
-    })?;
+    let shown = match shown {
+        Shown::NotYet => thumbnails.wait_for(digest).await?,
+        shown => shown,
+    };
     match shown {
         Shown::Thumbnail(bytes) => Ok(HttpResponse::Ok()
             .insert_header((header::CONTENT_TYPE, "image/webp"))
@@ -46,6 +43,18 @@ pub async fn serve(thumbnails: &Thumbnails, request: &HttpRequest, id: &str) -> 
         Shown::Nothing => Err(none()),
         Shown::NotYet => {
             Err(Problem::not_yet("thumbnail_not_ready", "the thumbnail is being made; ask again in a moment"))
+        }
+    }
+}
+
+impl From<ThumbnailError> for Problem {
+    fn from(error: ThumbnailError) -> Self {
+        match error {
+            ThumbnailError::Catalogue(error) => error.into(),
+            ThumbnailError::Cache(error) => {
+                tracing::error!(%error, "Could not read a thumbnail");
+                Self::internal()
+            }
         }
     }
 }
