@@ -166,14 +166,14 @@ pub async fn failed(
     let scope = Scope { list: "failed", filter: &canonical };
     let cursor = resume(request, &scope)?;
     let asked_at = cursor.map_or(now, |cursor| cursor.asked_at);
-    let mut sql = Sql::new(SELECT_RESOURCES);
+    let mut sql = Sql::new(SELECT_RESOURCES.as_str());
     push_cause(&mut sql, cause);
     if let Some(Cursor { sort, row, .. }) = cursor {
         sql.push(" AND (r.listed_at, r.resource_row_id) < (").push_bind(sort).push(", ").push_bind(row).push(")");
     }
     push_order(&mut sql, request.limit.saturating_add(1));
     let rows = sql.build().fetch_all(catalogue.read()).await?;
-    let rows = rows.iter().map(Resource::decode).collect::<Result<Vec<_>, _>>()?;
+    let rows = rows.iter().map(Resource::of_row).collect::<Result<Vec<_>, _>>()?;
     Ok(cut(rows, request, |last| Cursor { asked_at, sort: last.listed_at.unix_ms(), row: last.id.0 }.encode(&scope)))
 }
 
@@ -253,7 +253,7 @@ mod tests {
         let seeded = Seeded::new().await;
         let cause = Cause { app_id: "cli_a".parse().unwrap(), reason: ReasonCode::MessageDeleted };
         let mut sql = Sql::new("EXPLAIN QUERY PLAN ");
-        sql.push(SELECT_RESOURCES);
+        sql.push(SELECT_RESOURCES.as_str());
         push_cause(&mut sql, &cause);
         push_order(&mut sql, 50);
         let plan = sql.build().fetch_all(seeded.catalogue.read()).await.unwrap();

@@ -1,7 +1,5 @@
 //! How much a filter asks for, counted: for whoever has to wait for all of it.
 
-use sqlx::Row as _;
-
 use super::STRIDE;
 use super::plan::Plan;
 use super::stretch::Reader;
@@ -19,7 +17,7 @@ pub struct Extent {
 }
 
 /// What is read of each row.
-const SELECT_SIZES: &str = "SELECT r.resource_row_id, r.listed_at, iif(r.state = 'stored', r.size_bytes, 0) AS bytes";
+const BYTES: &str = "iif(r.state = 'stored', r.size_bytes, 0)";
 
 /// Counts what a filter asks for, asked at `now`. Reads every row of it, a stretch at a time.
 ///
@@ -27,14 +25,14 @@ const SELECT_SIZES: &str = "SELECT r.resource_row_id, r.listed_at, iif(r.state =
 /// If the catalogue cannot be read.
 pub async fn extent(catalogue: &Catalogue, filter: &Filter, now: Timestamp) -> Result<Extent, CatalogueError> {
     let plan = Plan::new(catalogue, &filter.newest_first(), now).await?;
-    let reader = Reader { catalogue, plan: &plan, select: SELECT_SIZES, also: None };
+    let reader = Reader { catalogue, plan: &plan, value: BYTES, also: None };
     let (mut extent, mut after) = (Extent { resources: 0, bytes: 0 }, None);
     loop {
         let stretch = reader.read(after, STRIDE).await?;
         for found in &stretch.found {
-            let bytes: i64 = found.row.try_get("bytes")?;
             extent.resources += 1;
-            extent.bytes += u64::try_from(bytes).unwrap_or(0);
+            // A size that is not known is none.
+            extent.bytes += found.value.get().parse::<u64>().unwrap_or(0);
         }
         after = stretch.rest;
         if after.is_none() {

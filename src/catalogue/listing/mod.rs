@@ -30,9 +30,9 @@ use serde::Serialize;
 
 use self::cursor::{Cursor, Scope};
 use self::plan::Plan;
-use self::resource::{Resource, SELECT_RESOURCES};
+use self::resource::{PACKED, Resource};
 use self::stretch::{Found, Reader, Stretch};
-use super::{Catalogue, CatalogueError, search};
+use super::{Catalogue, CatalogueError};
 use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
 use crate::domain::query::Order;
@@ -132,7 +132,7 @@ pub async fn resources(
     stretch.found.truncate(limit);
     Ok(Page {
         stopped_early: next.is_some() && stretch.found.len() < limit,
-        index_incomplete: plan.expression.is_some() && search::is_behind(catalogue.read()).await?,
+        index_incomplete: stretch.misses_texts,
         next_cursor: next.map(|Position { sort, row }| Cursor { asked_at, sort, row }.encode(&scope)),
         items: decode_all(&stretch.found)?,
     })
@@ -158,14 +158,14 @@ pub async fn count_up_to(
     now: Timestamp,
 ) -> Result<Count, CatalogueError> {
     let plan = Plan::new(catalogue, &filter.newest_first(), now).await?;
-    let reader = Reader { catalogue, plan: &plan, select: SELECT_IDS, also: None };
+    let reader = Reader { catalogue, plan: &plan, value: NOTHING, also: None };
     let stretch = reader.read(None, limit as usize + 1).await?;
     let seen = u32::try_from(stretch.found.len()).unwrap_or(u32::MAX);
     Ok(Count { seen: seen.min(limit), more: seen > limit || stretch.rest.is_some() })
 }
 
-/// What a row is known by.
-const SELECT_IDS: &str = "SELECT r.resource_row_id, r.listed_at";
+/// What is read of a row where its number is enough.
+const NOTHING: &str = "NULL";
 
 /// The ids of everything that a filter asks for, as asked at `now`, and for which a further
 /// condition holds. Ids are small enough to hold a whole archive's: eight bytes each.
@@ -176,12 +176,12 @@ pub(in crate::catalogue) async fn ids(
     also: &'static str,
 ) -> Result<Vec<ResourceId>, CatalogueError> {
     let plan = Plan::new(catalogue, &filter.newest_first(), now).await?;
-    let reader = Reader { catalogue, plan: &plan, select: SELECT_IDS, also: Some(also) };
+    let reader = Reader { catalogue, plan: &plan, value: NOTHING, also: Some(also) };
     let (mut ids, mut after) = (Vec::new(), None);
     loop {
         let stretch = reader.read(after, STRIDE).await?;
         for found in &stretch.found {
-            ids.push(ResourceId(sqlx::Row::try_get(&found.row, "resource_row_id")?));
+            ids.push(ResourceId(found.position.row));
         }
         after = stretch.rest;
         if after.is_none() {
@@ -242,7 +242,7 @@ async fn read(
     after: Option<Position>,
     limit: usize,
 ) -> Result<Stretch, CatalogueError> {
-    let reader = Reader { catalogue, plan, select: SELECT_RESOURCES, also: None };
+    let reader = Reader { catalogue, plan, value: PACKED.as_str(), also: None };
     match plan.order() {
         Order::Newest => reader.read(after, limit).await,
         Order::Relevance => relevance::read(reader, after, limit).await,
@@ -250,7 +250,7 @@ async fn read(
 }
 
 fn decode_all(found: &[Found]) -> Result<Vec<Resource>, CatalogueError> {
-    found.iter().map(|found| Resource::decode(&found.row)).collect()
+    found.iter().map(|found| Resource::decode(found.value.get())).collect()
 }
 
 /// The place that a request goes on from.

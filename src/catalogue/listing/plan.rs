@@ -141,13 +141,17 @@ impl Plan {
 
     /// Whether many rows may have to be read for one that is shown.
     pub(super) fn is_checked(&self) -> bool {
+        self.looks_at_texts() || self.is_narrowed()
+    }
+
+    /// Whether there are conditions besides what leads and the texts.
+    pub(super) fn is_narrowed(&self) -> bool {
         let led = usize::from(matches!(self.lead, Lead::Column(_)));
         let is_size_limited = |search: &Search| search.larger.or(search.smaller).is_some();
         self.equalities.len() > led
             || !self.inequalities.is_empty()
             || !self.filter.mime.is_empty() && self.lead != Lead::Column(Column::Mime)
             || self.filter.min_size.or(self.filter.max_size).is_some()
-            || self.looks_at_texts()
             || self.search().is_some_and(|search| {
                 is_size_limited(search) || has_own_checks(&search.wanted) || has_own_checks(&search.unwanted)
             })

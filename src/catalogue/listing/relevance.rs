@@ -6,9 +6,9 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::Position;
-use super::stretch::{Found, Reader, Stretch, texts};
-use crate::catalogue::CatalogueError;
+use super::stretch::{BLOCK, Found, Reader, Stretch};
+use super::{NOTHING, Position};
+use crate::catalogue::{CatalogueError, search};
 use crate::domain::folding::{Needle, fold};
 use crate::domain::query::Search;
 
@@ -44,7 +44,7 @@ pub(super) async fn read(reader: Reader<'_>, after: Option<Position>, limit: usi
     ranked.truncate(limit);
     let found = rows(reader, &ranked, last_row).await?;
     let rest = ranked.last().filter(|_| more).map(|last| place_of(last, last_row));
-    Ok(Stretch { found, rest })
+    Ok(Stretch { found, rest, misses_texts: search::is_behind(reader.catalogue.read()).await? })
 }
 
 fn place_of(hit: &Ranked, last_row: i64) -> Position {
@@ -59,39 +59,39 @@ async fn last_row(reader: &Reader<'_>) -> Result<i64, CatalogueError> {
 /// The newest hits among the resources up to a row, the best first.
 async fn rank(reader: Reader<'_>, last_row: i64) -> Result<Vec<Ranked>, CatalogueError> {
     let Some(search) = reader.plan.search() else { return Ok(Vec::new()) };
-    let reader = Reader { select: SELECT_TEXTS, ..reader };
-    let hits = reader.hits(None, RANKED).await?;
+    let reader = Reader { value: NOTHING, ..reader };
     let mut ranked = Vec::new();
-    for Found { position, row } in reader.rows_of_hits(&hits, RANKED).await? {
-        if position.row <= last_row {
-            ranked.push(Ranked { score: score(search, &texts(&row)?), search_row: position.sort });
+    // A block at a time, so that their texts need not be in memory together.
+    for block in reader.hits(None, RANKED).await?.chunks(BLOCK) {
+        for Found { position, texts, .. } in reader.rows_of(block).await? {
+            if position.row <= last_row {
+                ranked.push(Ranked { score: score(search, &texts), search_row: position.sort });
+            }
         }
     }
     ranked.sort_by_key(|hit| (Reverse(hit.score), Reverse(hit.search_row)));
     Ok(ranked)
 }
 
-const SELECT_TEXTS: &str = "SELECT r.resource_row_id";
-
 /// The rows of some hits, in their order.
 async fn rows(reader: Reader<'_>, ranked: &[Ranked], last_row: i64) -> Result<Vec<Found>, CatalogueError> {
     let search_rows: Vec<i64> = ranked.iter().map(|hit| hit.search_row).collect();
-    let read = reader.rows_of_hits(&search_rows, search_rows.len()).await?;
-    let mut by_search_row: HashMap<i64, Found> = read.into_iter().map(|found| (found.position.sort, found)).collect();
+    let found = reader.rows_of(&search_rows).await?;
+    let mut by_search_row: HashMap<i64, Found> = found.into_iter().map(|found| (found.position.sort, found)).collect();
     let in_order = ranked.iter().filter_map(|hit| {
-        let Found { row, .. } = by_search_row.remove(&hit.search_row)?;
-        Some(Found { position: place_of(hit, last_row), row })
+        let found = by_search_row.remove(&hit.search_row)?;
+        Some(Found { position: place_of(hit, last_row), ..found })
     });
     Ok(in_order.collect())
 }
 
-fn score(search: &Search, texts: &[Option<String>; 4]) -> i64 {
-    let folded = texts.each_ref().map(|text| text.as_deref().map(fold).unwrap_or_default());
+fn score(search: &Search, texts: &[Option<String>]) -> i64 {
+    let folded: Vec<String> = texts.iter().map(|text| text.as_deref().map(fold).unwrap_or_default()).collect();
     search.words.iter().map(|word| worth(word, &folded)).sum()
 }
 
-fn worth(word: &Needle, folded: &[String; 4]) -> i64 {
+fn worth(word: &Needle, folded: &[String]) -> i64 {
     let found = folded.iter().zip(WORTH).filter(|(text, _)| word.is_in(text)).map(|(_, worth)| worth).sum::<i64>();
-    let [file_name, ..] = folded;
-    found + if file_name.starts_with(word.as_str()) { WORTH_AT_THE_BEGINNING } else { 0 }
+    let begins = folded.first().is_some_and(|file_name| file_name.starts_with(word.as_str()));
+    found + if begins { WORTH_AT_THE_BEGINNING } else { 0 }
 }

@@ -1,10 +1,13 @@
 //! Resources as they are shown: one row with everything a reader may want to know about it.
 
+use std::sync::LazyLock;
+
 use schemars::JsonSchema;
 use serde::Serialize;
+use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::decode::Columns;
+use super::decode::{Columns, Packed, Packing, pack};
 use super::message::Sender;
 use super::selection::{FROM_RESOURCES, Sql};
 use crate::catalogue::retry::json_list;
@@ -114,20 +117,62 @@ pub struct Try {
     pub upstream: Option<Upstream>,
 }
 
-/// What [`Resource`] is read from; `blob_path` is the view's own expression.
-pub(super) const SELECT_RESOURCES: &str = "SELECT
-    r.resource_row_id, r.message_row_id, r.app_id, COALESCE(r.tenant_key, m.tenant_key) AS tenant_key, r.source,
-    CASE WHEN r.source = 'message' THEN r.owner ELSE m.message_id END AS message_id,
-    r.download_message_id, NULLIF(r.chat_id, '') AS chat_id, c.name AS chat_name,
-    COALESCE(m.chat_type, c.chat_type) AS chat_type, m.thread_id, m.sender_open_id, s.name AS sender_name,
-    m.sender_type, m.message_type, r.role, r.key, NULLIF(r.type, '') AS type, r.file_name, r.mime, r.size_bytes,
-    r.sha256, r.state, r.reason_code, r.upstream_http_status, r.upstream_code, r.upstream_msg, r.upstream_log_id,
-    r.attempts, r.next_attempt_at, m.sent_at, r.seen_at, r.stored_at, m.recalled_at, r.listed_at";
+/// What [`Resource`] is read from: the columns by their names; `blob_path` is the view's own expression.
+const COLUMNS: [Packing; 35] = [
+    ("resource_row_id", "r.resource_row_id"),
+    ("message_row_id", "r.message_row_id"),
+    ("app_id", "r.app_id"),
+    ("tenant_key", "COALESCE(r.tenant_key, m.tenant_key)"),
+    ("source", "r.source"),
+    ("message_id", "CASE WHEN r.source = 'message' THEN r.owner ELSE m.message_id END"),
+    ("download_message_id", "r.download_message_id"),
+    ("chat_id", "NULLIF(r.chat_id, '')"),
+    ("chat_name", "c.name"),
+    ("chat_type", "COALESCE(m.chat_type, c.chat_type)"),
+    ("thread_id", "m.thread_id"),
+    ("sender_open_id", "m.sender_open_id"),
+    ("sender_name", "s.name"),
+    ("sender_type", "m.sender_type"),
+    ("message_type", "m.message_type"),
+    ("role", "r.role"),
+    ("key", "r.key"),
+    ("type", "NULLIF(r.type, '')"),
+    ("file_name", "r.file_name"),
+    ("mime", "r.mime"),
+    ("size_bytes", "r.size_bytes"),
+    ("sha256", "r.sha256"),
+    ("state", "r.state"),
+    ("reason_code", "r.reason_code"),
+    ("upstream_http_status", "r.upstream_http_status"),
+    ("upstream_code", "r.upstream_code"),
+    ("upstream_msg", "r.upstream_msg"),
+    ("upstream_log_id", "r.upstream_log_id"),
+    ("attempts", "r.attempts"),
+    ("next_attempt_at", "r.next_attempt_at"),
+    ("sent_at", "m.sent_at"),
+    ("seen_at", "r.seen_at"),
+    ("stored_at", "r.stored_at"),
+    ("recalled_at", "m.recalled_at"),
+    ("listed_at", "r.listed_at"),
+];
+
+/// All of a resource as one value of a row over the tables of every listing.
+pub(super) static PACKED: LazyLock<String> = LazyLock::new(|| pack(&COLUMNS));
+
+/// The beginning of a query for resources.
+pub(super) static SELECT_RESOURCES: LazyLock<String> = LazyLock::new(|| format!("SELECT {} AS value", *PACKED));
 
 impl Resource {
-    pub(super) fn decode(row: &SqliteRow) -> Result<Self, CatalogueError> {
-        let r = Columns::of(row, "resources", "resource_row_id")?;
-        let m = Columns::of(row, "messages", "message_row_id")?;
+    /// Reads one from a row of [`SELECT_RESOURCES`].
+    pub(super) fn of_row(row: &SqliteRow) -> Result<Self, CatalogueError> {
+        Self::decode(row.try_get("value")?)
+    }
+
+    /// Reads one from [`PACKED`].
+    pub(super) fn decode(packed: &str) -> Result<Self, CatalogueError> {
+        let packed = Packed::read(packed, &COLUMNS)?;
+        let r = packed.columns("resources", "resource_row_id")?;
+        let m = packed.columns("messages", "message_row_id")?;
         let state = r.required("state", Columns::parsed)?;
         let sha256: Option<Digest> = r.parsed("sha256")?;
         let reason_code: Option<ReasonCode> = r.parsed("reason_code")?;
@@ -192,11 +237,11 @@ pub(super) fn upstream(columns: &Columns<'_>) -> Result<Option<Upstream>, Catalo
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn find(catalogue: &Catalogue, id: ResourceId) -> Result<Option<Resource>, CatalogueError> {
-    let mut sql = Sql::new(SELECT_RESOURCES);
+    let mut sql = Sql::new(SELECT_RESOURCES.as_str());
     sql.push(FROM_RESOURCES).push(" WHERE r.resource_row_id = ").push_bind(id.0);
     sql.push(" AND COALESCE(m.hidden, 0) = 0");
     let row = sql.build().fetch_optional(catalogue.read()).await?;
-    row.as_ref().map(Resource::decode).transpose()
+    row.as_ref().map(Resource::of_row).transpose()
 }
 
 /// Those of the resources with these ids that are not hidden, in no order.
@@ -204,11 +249,11 @@ pub async fn find(catalogue: &Catalogue, id: ResourceId) -> Result<Option<Resour
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn find_all(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<Vec<Resource>, CatalogueError> {
-    let mut sql = Sql::new(SELECT_RESOURCES);
+    let mut sql = Sql::new(SELECT_RESOURCES.as_str());
     sql.push(FROM_RESOURCES).push(" WHERE r.resource_row_id IN (SELECT value FROM json_each(");
     sql.push_bind(json_list(ids)).push(")) AND COALESCE(m.hidden, 0) = 0");
     let rows = sql.build().fetch_all(catalogue.read()).await?;
-    rows.iter().map(Resource::decode).collect()
+    rows.iter().map(Resource::of_row).collect()
 }
 
 /// Adds its tries to a resource.

@@ -68,7 +68,14 @@ pub(super) fn push_lead(sql: &mut Sql, plan: &Plan, window: Window) {
 
 /// Pushes the order of every listing, newest first, and its limit.
 pub(super) fn push_order(sql: &mut Sql, limit: u32) {
-    sql.push(" ORDER BY r.listed_at DESC, r.resource_row_id DESC LIMIT ").push_bind(i64::from(limit));
+    sql.push(" ORDER BY r.listed_at DESC, r.resource_row_id DESC");
+    push_limit(sql, limit);
+}
+
+/// Pushes how many rows are wanted at most. SQLite looks into a plain variable there while it
+/// prepares a statement, and so prepares it anew for each time; it does not look into a sum.
+pub(super) fn push_limit(sql: &mut Sql, limit: u32) {
+    sql.push(" LIMIT +").push_bind(i64::from(limit));
 }
 
 /// Pushes what is checked on rows that were found in the order of the listing.
@@ -181,8 +188,8 @@ fn push_traits(sql: &mut Sql, before: &'static str, traits: &Traits) {
     if !traits.extensions.is_empty() {
         sql.push(before).push("COALESCE(FALSE");
         for extension in &traits.extensions {
-            // Only letters and digits are in it, so LIKE has no signs of its own there.
-            sql.push(" OR r.file_name LIKE ").push_bind(format!("%.{extension}"));
+            // Only letters and digits are in it, so LIKE has no signs of its own there. The plus as in `push_limit`.
+            sql.push(" OR r.file_name LIKE +").push_bind(format!("%.{extension}"));
         }
         sql.push(", FALSE)");
     }

@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::delivery::{DeliveryResult, deliveries};
 use super::plan::Plan;
+use super::resource::SELECT_RESOURCES;
 use super::seed::{NOON_MS, Seed, Seeded, noon};
 use super::selection::{FROM_RESOURCES, Sql, Window, push_order, push_selection};
 use super::*;
@@ -283,7 +284,7 @@ async fn steps(seeded: &Seeded, pairs: &[(&str, &str)]) -> Vec<String> {
     let plan = Plan::new(&seeded.catalogue, &filter(pairs), noon()).await.unwrap();
     let window = Window { after: Some(Position { sort: NOON_MS, row: 7 }), through: None };
     let mut sql = Sql::new("EXPLAIN QUERY PLAN ");
-    sql.push(SELECT_RESOURCES).push(FROM_RESOURCES);
+    sql.push(SELECT_RESOURCES.as_str()).push(FROM_RESOURCES);
     push_selection(&mut sql, &plan, window);
     push_order(&mut sql, 50);
     let rows = sql.build().fetch_all(seeded.catalogue.read()).await.unwrap();

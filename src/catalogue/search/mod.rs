@@ -12,7 +12,7 @@ pub(super) use names::{NameRow, chats_with_id, named_like, senders_with_id};
 pub(super) use pieces::{chat_piece, expression, quoted, role_piece, sender_piece};
 pub use writing::{Progress, catch_up, index_newest};
 
-use sqlx::SqlitePool;
+use sqlx::{AssertSqlSafe, SqlitePool};
 
 use super::CatalogueError;
 
@@ -23,12 +23,14 @@ pub(super) const SEARCHED_CHARACTERS: u32 = 10_000;
 /// Rows of the index that can share a millisecond: the low bits of their numbers, below the time.
 pub(super) const SHARERS_BITS: u32 = 15;
 
+/// Whether there is anything that the index does not know yet, as SQL.
+pub(super) const BEHIND: &str = "(EXISTS (SELECT 1 FROM search_pending) OR EXISTS (SELECT 1 FROM name_pending))";
+
 /// Whether there is anything that the index does not know yet.
 ///
 /// # Errors
 /// If SQLite fails.
 pub async fn is_behind(read: &SqlitePool) -> Result<bool, CatalogueError> {
-    let behind =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM search_pending) OR EXISTS (SELECT 1 FROM name_pending)");
-    Ok(behind.fetch_one(read).await?)
+    let behind = format!("SELECT {BEHIND}");
+    Ok(sqlx::query_scalar(AssertSqlSafe(behind)).fetch_one(read).await?)
 }

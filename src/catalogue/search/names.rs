@@ -51,7 +51,7 @@ pub(in crate::catalogue) async fn named_like(
              FROM name_index AS n CROSS JOIN chats AS c ON c.chat_row_id = n.rowid / 2
              WHERE n.name_index MATCH ?1
              ORDER BY n.rowid DESC
-             LIMIT ?3
+             LIMIT +?3
          )
          UNION ALL
          SELECT * FROM (
@@ -59,7 +59,7 @@ pub(in crate::catalogue) async fn named_like(
              FROM name_index AS n CROSS JOIN senders AS s ON s.sender_row_id = n.rowid / 2
              WHERE n.name_index MATCH ?2
              ORDER BY n.rowid DESC
-             LIMIT ?3
+             LIMIT +?3
          )",
     )
     .bind(chats)
