@@ -51,7 +51,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CHECKPOINT_PAGES: &str = "16000";
 /// Page cache of one connection in KiB (negative: SQLite's spelling for KiB). A reader's holds what a
 /// page of hits touches in an archive of a million: fifty rows of three tables lie on as many leaves.
-const WRITER_CACHE_KIB: &str = "-4096";
+const WRITER_CACHE_KIB: &str = "-8192";
 const READER_CACHE_KIB: &str = "-2048";
 /// Connections for reading: pages and API calls overlap, memory stays small.
 const READERS: u32 = 4;
