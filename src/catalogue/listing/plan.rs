@@ -301,9 +301,19 @@ fn any_of(ways: &[String]) -> String {
     format!("({})", ways.join(" OR "))
 }
 
-/// Whether a search finds its words in the texts of one row.
+/// Whether a search finds its words in the texts of one row. Folding is what costs, and most rows
+/// have everything in the first text.
 pub(super) fn finds(search: &Search, texts: &[Option<String>]) -> bool {
-    let folded: Vec<String> = texts.iter().flatten().map(|text| fold(text)).collect();
-    let has = |word: &Needle| folded.iter().any(|text| word.is_in(text));
-    search.words.iter().all(has) && !search.unwanted_words.iter().any(has)
+    let mut missing: Vec<&Needle> = search.words.iter().collect();
+    for text in texts.iter().flatten() {
+        if missing.is_empty() && search.unwanted_words.is_empty() {
+            return true;
+        }
+        let folded = fold(text);
+        if search.unwanted_words.iter().any(|word| word.is_in(&folded)) {
+            return false;
+        }
+        missing.retain(|word| !word.is_in(&folded));
+    }
+    missing.is_empty()
 }
