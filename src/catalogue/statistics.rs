@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::catalogue::connections::Connections;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use sqlx::{Row as _, SqliteConnection};
 
 use super::days::{self, DayTally};
 use super::{Catalogue, CatalogueError};
@@ -99,8 +100,8 @@ impl Default for Statistics {
 /// If the catalogue cannot be read.
 pub async fn statistics(catalogue: &Catalogue) -> Result<Statistics, CatalogueError> {
     // One transaction, so that the numbers belong together while the writer goes on.
-    let mut snapshot = catalogue.read().begin().await?;
-    read(&mut snapshot).await
+    let mut snapshot = catalogue.snapshot().await?;
+    read(snapshot.connection()).await
 }
 
 /// The statistics of one moment, by day and by chat too.
@@ -108,11 +109,11 @@ pub async fn statistics(catalogue: &Catalogue) -> Result<Statistics, CatalogueEr
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn breakdown(catalogue: &Catalogue) -> Result<Breakdown, CatalogueError> {
-    let mut snapshot = catalogue.read().begin().await?;
+    let mut snapshot = catalogue.snapshot().await?;
     Ok(Breakdown {
-        statistics: read(&mut snapshot).await?,
-        days: days::newest(&mut snapshot, DAYS).await?,
-        largest_chats: largest_chats(&mut snapshot).await?,
+        statistics: read(snapshot.connection()).await?,
+        days: days::newest(snapshot.connection(), DAYS).await?,
+        largest_chats: largest_chats(snapshot.connection()).await?,
     })
 }
 
@@ -172,7 +173,7 @@ async fn oldest_pending_at(db: &mut SqliteConnection) -> Result<Option<Timestamp
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn oldest_pending_of(read: &SqlitePool, apps: &[AppId]) -> Result<Option<Timestamp>, CatalogueError> {
+pub async fn oldest_pending_of(read: &Connections, apps: &[AppId]) -> Result<Option<Timestamp>, CatalogueError> {
     // The plus keeps SQLite from reading all rows of an app to sort them: the index of the unfinished
     // ones begins with the oldest.
     let oldest = sqlx::query_scalar(
@@ -189,7 +190,7 @@ pub async fn oldest_pending_of(read: &SqlitePool, apps: &[AppId]) -> Result<Opti
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn unfinished_of_others(read: &SqlitePool, apps: &[AppId]) -> Result<Vec<(String, u64)>, CatalogueError> {
+pub async fn unfinished_of_others(read: &Connections, apps: &[AppId]) -> Result<Vec<(String, u64)>, CatalogueError> {
     let others = sqlx::query_as(
         "SELECT app_id, COUNT(*) FROM resources
          WHERE state IN ('pending', 'running') AND +app_id NOT IN (SELECT value FROM json_each(?))

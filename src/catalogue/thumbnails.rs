@@ -1,7 +1,8 @@
 //! Thumbnails: which picture stands for a resource, and which blobs there are to make one of.
 
+use crate::catalogue::connections::Connections;
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqlitePool};
 
 use super::CatalogueError;
 use crate::domain::digest::Digest;
@@ -32,7 +33,7 @@ pub struct Arrived {
 ///
 /// # Errors
 /// If the catalogue cannot be read.
-pub async fn picture_of(read: &SqlitePool, id: ResourceId) -> Result<Option<Picture>, CatalogueError> {
+pub async fn picture_of(read: &Connections, id: ResourceId) -> Result<Option<Picture>, CatalogueError> {
     let row = sqlx::query(
         "SELECT p.resource_row_id AS row, p.sha256, p.mime, p.size_bytes
          FROM resources AS r
@@ -52,7 +53,7 @@ pub async fn picture_of(read: &SqlitePool, id: ResourceId) -> Result<Option<Pict
 ///
 /// # Errors
 /// If the catalogue cannot be read.
-pub async fn last_arrived(read: &SqlitePool) -> Result<i64, CatalogueError> {
+pub async fn last_arrived(read: &Connections) -> Result<i64, CatalogueError> {
     Ok(sqlx::query_scalar("SELECT COALESCE(MAX(blob_row_id), 0) FROM blobs").fetch_one(read).await?)
 }
 
@@ -60,7 +61,7 @@ pub async fn last_arrived(read: &SqlitePool) -> Result<i64, CatalogueError> {
 ///
 /// # Errors
 /// If the catalogue cannot be read.
-pub async fn arrived_after(read: &SqlitePool, row: i64, limit: u32) -> Result<Vec<Arrived>, CatalogueError> {
+pub async fn arrived_after(read: &Connections, row: i64, limit: u32) -> Result<Vec<Arrived>, CatalogueError> {
     let blobs = sqlx::query(
         "SELECT blob_row_id AS row, sha256, mime, size_bytes FROM blobs
          WHERE blob_row_id > ? ORDER BY blob_row_id LIMIT ?",
@@ -72,7 +73,7 @@ pub async fn arrived_after(read: &SqlitePool, row: i64, limit: u32) -> Result<Ve
 ///
 /// # Errors
 /// If the catalogue cannot be read.
-pub async fn arrived_before(read: &SqlitePool, row: i64, limit: u32) -> Result<Vec<Arrived>, CatalogueError> {
+pub async fn arrived_before(read: &Connections, row: i64, limit: u32) -> Result<Vec<Arrived>, CatalogueError> {
     let blobs = sqlx::query(
         "SELECT blob_row_id AS row, sha256, mime, size_bytes FROM blobs
          WHERE blob_row_id < ? ORDER BY blob_row_id DESC LIMIT ?",

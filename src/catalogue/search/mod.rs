@@ -12,7 +12,7 @@ pub(super) use names::{NameRow, chats_with_id, named_like, senders_with_id};
 pub(super) use pieces::{chat_piece, expression, quoted, role_piece, sender_piece};
 pub use writing::{Progress, catch_up, index_newest};
 
-use sqlx::SqlitePool;
+use crate::catalogue::connections::Connections;
 
 use super::CatalogueError;
 
@@ -27,7 +27,7 @@ pub(super) const SHARERS_BITS: u32 = 15;
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn is_behind(read: &SqlitePool) -> Result<bool, CatalogueError> {
+pub async fn is_behind(read: &Connections) -> Result<bool, CatalogueError> {
     let behind =
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM search_pending) OR EXISTS (SELECT 1 FROM name_pending)");
     Ok(behind.fetch_one(read).await?)
