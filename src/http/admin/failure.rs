@@ -11,6 +11,7 @@ use actix_web::{HttpResponse, ResponseError};
 use askama::Template;
 
 use super::assets::{ASSETS, Assets};
+use super::form::MAX_SELECTED;
 use super::frame::{answer, see_other};
 use super::local_path::LocalPath;
 use crate::catalogue::CatalogueError;
@@ -18,6 +19,9 @@ use crate::catalogue::listing::ListingError;
 use crate::domain::error::chain;
 use crate::domain::reason::Bilingual;
 use crate::http::error::Problem;
+
+// A text below says it in words.
+const _: () = assert!(MAX_SELECTED == 10_000);
 
 /// Why there is no page.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ pub(super) enum Failure {
     BadCursor,
     /// Nothing was selected of what can be.
     NothingSelected,
-    /// More was selected one by one than can be exported at once.
+    /// More was ticked than a form takes ([`MAX_SELECTED`]).
     TooManySelected,
     /// As many exports are being made as there may be.
     TooManyExports,
@@ -76,8 +80,8 @@ impl Failure {
                 en: "Nothing was selected. Go back and tick at least one resource.",
             },
             Self::TooManySelected => Bilingual {
-                zh: "勾选的资源太多，无法逐个导出。请用筛选条件选出所需内容，再导出全部结果。",
-                en: "Too much was selected one by one. Filter for what you want and export all results instead.",
+                zh: "一次最多勾选 10,000 项。请返回，用筛选条件选出所需内容，再点“导出全部结果”或“重新下载全部结果”，数量不限。",
+                en: "At most 10,000 resources can be ticked at once. Go back, filter for what you want, and choose “Export all results” or “Retry all results”: these have no limit.",
             },
             Self::TooManyExports => Bilingual {
                 zh: "已有多个导出正在进行，请等其中一个完成后再试。",

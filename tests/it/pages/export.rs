@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _};
 
+use larkive::domain::id::ResourceId;
 use reqwest::{Method, Response};
+use serde_json::Value;
 use zip::ZipArchive;
 
 use super::browser::{Browser, between, shelved, text};
@@ -56,6 +58,33 @@ async fn what_is_selected_or_matches_is_exported_as_a_zip() {
     assert_eq!(originals(&files).len(), 3);
 }
 
+/// A form in which a resource was ticked so many times.
+fn ticked<'a>(extent: &'a str, id: &'a str, times: usize) -> Vec<(&'a str, &'a str)> {
+    [("extent", extent)].into_iter().chain(std::iter::repeat_n(("id", id), times)).collect()
+}
+
+#[tokio::test]
+async fn as_many_as_were_ticked_are_exported_newest_first() {
+    let app = spawn_app().await;
+    let rows: Vec<i64> = sqlx::query_scalar(
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1200)
+         INSERT INTO resources (app_id, source, owner, type, key, role, state, reason_code, listed_at, seen_at)
+         SELECT 'cli_test', 'message', 'om_' || n, 'image', n, 'image', 'gone', 'message_deleted', n, n FROM n
+         RETURNING resource_row_id",
+    )
+    .fetch_all(app.catalogue.write().unwrap())
+    .await
+    .unwrap();
+    let ids: Vec<String> = rows.into_iter().map(|row| ResourceId(row).to_string()).collect();
+    let twice = ids.iter().chain(&ids).map(|id| ("id", id.as_str()));
+    let form: Vec<_> = [("extent", "selected")].into_iter().chain(twice).collect();
+    let files = unzipped(Browser::signed_in(&app).await.post("/export", &form).await).await;
+    let manifest = str::from_utf8(&files["manifest.jsonl"]).unwrap();
+    let key = |line: &str| serde_json::from_str::<Value>(line).unwrap()["key"].as_str().unwrap().parse().unwrap();
+    let keys: Vec<u32> = manifest.lines().map(key).collect();
+    assert_eq!(keys, (1..=1200).rev().collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn an_export_is_asked_for_by_a_page_of_ours_and_says_what_it_takes() {
     let app = spawn_app().await;
@@ -70,7 +99,10 @@ async fn an_export_is_asked_for_by_a_page_of_ours_and_says_what_it_takes() {
     for (address, form, says) in [
         ("/export", vec![("extent", "selected")], "Nothing was selected"),
         ("/export", vec![("extent", "selected"), ("id", "nonsense")], "cannot be understood"),
-        ("/export", vec![("extent", "selected"); 1].into_iter().chain([("id", id); 1001]).collect(), "Too much"),
+        ("/export", ticked("selected", id, 10_001), "At most 10,000"),
+        ("/export", ticked("selected", id, 40_000), "At most 10,000"),
+        ("/resources/retry", ticked("", id, 10_001), "At most 10,000"),
+        ("/resources/retry", ticked("", id, 0), "Nothing was selected"),
         ("/export", vec![("extent", "x")], "cannot be understood"),
         ("/export?colour=red", vec![("extent", "matching")], "cannot be understood"),
     ] {
