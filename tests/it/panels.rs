@@ -294,6 +294,7 @@ async fn a_quoted_message_that_could_not_be_had_is_shown_and_asked_for_again() {
     for shown in ["Quoted messages that could not be had", &quoted, "om_1", "230002", "app_not_in_chat"] {
         assert!(page.contains(shown), "{shown}\n{page}");
     }
+    assert!(browser.read("/").await.contains("Quoted messages that could not be had: 1<"));
     let (_, chinese) = browser.get_in("zh-CN", "/failed").await;
     assert!(chinese.contains("未能取得的被回复消息") && chinese.contains("重新查询"), "{chinese}");
 
@@ -318,6 +319,7 @@ async fn what_a_hidden_message_quotes_is_hidden_too() {
     app.deliver_payload(&recall.payload(app.sender.app(), app.clock.now())).await;
     app.drain().await;
     assert!(!browser.read("/failed").await.contains("om_never_seen"));
+    assert!(!browser.read("/").await.contains("Quoted messages"));
 }
 
 #[tokio::test]

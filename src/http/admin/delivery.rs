@@ -125,8 +125,8 @@ struct Page {
     texts: &'static Texts,
     choices: Vec<Choice>,
     rows: Vec<Row>,
-    is_first: bool,
-    first: String,
+    /// The first page, unless it is this one.
+    first: Option<String>,
     next: Option<String>,
 }
 
@@ -158,7 +158,7 @@ pub(super) async fn list(
     let query = Query::of(&request);
     let chosen: Option<DeliveryResult> = query.parsed("result")?;
     let cursor = query.value("cursor").map(str::to_owned);
-    let is_first = cursor.is_none();
+    let is_further = cursor.is_some();
     let wanted = PageRequest { limit: PAGE_LIMIT, cursor };
     let results: Vec<DeliveryResult> = chosen.into_iter().collect();
     let page = delivery::deliveries(&pages.catalogue, &results, &wanted, pages.clock.now()).await?;
@@ -174,8 +174,7 @@ pub(super) async fn list(
     let page = Page {
         choices: choices.collect(),
         rows: page.items.iter().map(|delivery| Row::new(delivery, language)).collect(),
-        is_first,
-        first: at(chosen, None),
+        first: is_further.then(|| at(chosen, None)),
         next: page.next_cursor.as_deref().map(|cursor| at(chosen, Some(cursor))),
         texts,
         frame: Frame::inside(&visit, Section::Deliveries),

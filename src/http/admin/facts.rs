@@ -1,5 +1,6 @@
 //! Everything that is recorded of one resource, line by line.
 
+use super::item::Named;
 use super::language::{Language, texts};
 use super::vocabulary::{self, Time};
 use crate::blob::store::Store;
@@ -54,10 +55,8 @@ pub(super) enum Value {
     Link {
         /// The filter.
         filter: &'static str,
-        /// Its value.
-        value: String,
-        /// What it is called.
-        text: String,
+        /// Its value, and what that is called.
+        named: Named,
     },
 }
 
@@ -70,8 +69,8 @@ pub(super) fn facts(resource: &Resource, store: &Store, language: Language) -> V
         (texts.file_name, resource.file_name.as_deref().map(visible).map(Value::Text)),
         (texts.mime, resource.mime.as_deref().map(visible).map(Value::Text)),
         (texts.size, resource.size_bytes.map(|size| size_in(size, texts.bytes))),
-        (texts.chat, chat(resource)),
-        (texts.sender, sender(resource)),
+        (texts.chat, Named::chat_of(resource, language).map(|named| Value::Link { filter: "chat_id", named })),
+        (texts.sender, Named::sender_of(resource).map(|named| Value::Link { filter: "sender", named })),
         (texts.sent_at, time(resource.sent_at)),
         (texts.seen_at, time(Some(resource.seen_at))),
         (texts.stored_at, time(resource.stored_at)),
@@ -103,14 +102,3 @@ fn size_in(size_bytes: u64, unit: &str) -> Value {
     Value::Text(if size_bytes < 1000 { exact } else { format!("{} ({exact})", human_bytes(size_bytes)) })
 }
 
-fn chat(resource: &Resource) -> Option<Value> {
-    let id = resource.chat_id.as_ref()?.as_str();
-    let text = visible(resource.chat_name.as_deref().unwrap_or(id));
-    Some(Value::Link { filter: "chat_id", value: id.to_owned(), text })
-}
-
-fn sender(resource: &Resource) -> Option<Value> {
-    let id = resource.sender.open_id.as_ref()?.as_str();
-    let text = visible(resource.sender.name.as_deref().unwrap_or(id));
-    Some(Value::Link { filter: "sender", value: id.to_owned(), text })
-}

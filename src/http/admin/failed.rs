@@ -99,7 +99,8 @@ struct GroupPage {
     rows: Vec<Sample>,
     /// This very page, to come back to.
     here: String,
-    is_first: bool,
+    /// The first page of the group, unless it is this one.
+    first: Option<String>,
     next: Option<String>,
     queued: Option<u64>,
 }
@@ -184,7 +185,7 @@ pub(super) async fn show_group(
     let page = GroupPage {
         rows: page.items.iter().map(|resource| Sample::new(resource, visit.0.language)).collect(),
         here: at(cursor.as_deref()),
-        is_first: cursor.is_none(),
+        first: cursor.is_some().then(|| at(None)),
         next: page.next_cursor.as_deref().map(|cursor| at(Some(cursor))),
         queued: query.parsed("queued")?,
         texts: Texts::of(visit.0.language),

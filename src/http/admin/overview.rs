@@ -21,6 +21,7 @@ use super::vocabulary::{self, Time};
 use crate::catalogue::days;
 use crate::catalogue::listing::attention::{self, Group};
 use crate::catalogue::listing::delivery::count_unparsed;
+use crate::catalogue::listing::quoted::count_failed;
 use crate::catalogue::statistics::{Breakdown, LargeChat, Statistics, breakdown};
 use crate::domain::day::Day;
 use crate::domain::download::State;
@@ -59,7 +60,9 @@ texts! {
         attention = "需要有人处理", "What needs a person";
         all_attention = "查看全部", "See all";
         all_is_well = "没有需要处理的内容。", "Nothing needs a person.";
-        unread = "无法解析的事件", "Events that could not be read:";
+        unread = "无法解析的事件：", "Events that could not be read:";
+        quoted = "未能取得的被回复消息：", "Quoted messages that could not be had:";
+        utc = "按 UTC 日期统计", "Days are counted in UTC";
         span = "时间范围", "Span";
         days = "天", "days";
         as_table = "以表格显示", "As a table";
@@ -81,6 +84,8 @@ struct Page {
     figures: Figures,
     attention: Vec<CauseCard>,
     unread: Option<String>,
+    /// How many quoted messages could not be had, if any.
+    quoted: Option<String>,
     spans: Vec<Span>,
     charts: [DayChart; 2],
     chart_texts: &'static day_charts::Texts,
@@ -172,16 +177,18 @@ pub(super) async fn show(
     let days = days::up_to(&pages.catalogue, Day::of(pages.clock.now()), span).await?;
     let groups = attention::groups(&pages.catalogue).await?;
     let unread = count_unparsed(&pages.catalogue).await?;
+    let quoted = count_failed(&pages.catalogue).await?;
     let checks = vitals.readiness().await;
     let page = Page {
         figures: Figures::new(&statistics, vitals.space()),
         attention: urgent(&groups, language),
         unread: (!unread.is_zero()).then(|| unread.to_string()),
+        quoted: (!quoted.is_zero()).then(|| quoted.to_string()),
         spans: SPANS.map(|days| Span { days, is_here: days == span }).into(),
         charts: [day_charts::received(&days, language), day_charts::bytes(&days, language)],
         chart_texts: day_charts::Texts::of(language),
         roles: roles(&statistics, language),
-        largest_chats: largest_chats.iter().map(Chat::from).collect(),
+        largest_chats: largest_chats.iter().map(|chat| Chat::new(chat, language)).collect(),
         is_ready: checks.values().all(|check| check.ok),
         checks: checks.into_iter().map(|(name, check)| Shown::new(name, check, language)).collect(),
         texts: Texts::of(language),
@@ -205,10 +212,10 @@ fn roles(statistics: &Statistics, language: Language) -> Vec<RoleCount> {
         .collect()
 }
 
-impl From<&LargeChat> for Chat {
-    fn from(chat: &LargeChat) -> Self {
+impl Chat {
+    fn new(chat: &LargeChat, language: Language) -> Self {
         Self {
-            named: Named::new(chat.chat_id.as_str(), chat.chat_name.as_deref()),
+            named: Named::chat(&chat.chat_id, chat.title(), language),
             stored: grouped(chat.stored),
             bytes: human_bytes(chat.bytes),
         }

@@ -1,6 +1,8 @@
 //! Many resources: filters, pages, and how many there are.
 
 use larkive::sandbox::event;
+use larkive::sandbox::samples::Media;
+use serde_json::{Value, json};
 
 use super::browser::{Browser, between, shelved, text};
 use crate::support::spawn_app;
@@ -66,6 +68,61 @@ async fn every_resource_is_on_one_of_the_pages() {
         ids.dedup();
         assert_eq!(ids.len(), 130);
     }
+}
+
+#[tokio::test]
+async fn everything_that_a_filter_finds_is_tried_again() {
+    let app = spawn_app().await;
+    for (seed, chat) in [(1, "oc_a"), (2, "oc_a"), (3, "oc_b")] {
+        let key = Media::Png.key(seed);
+        app.fault(json!({"key": key, "times": 1, "do": {"answer": {"status": 400, "code": 234_038, "msg": "no"}}}));
+        let message = event::image(&format!("om_{seed}"), &key);
+        app.deliver(&event::MessageEvent { chat_id: chat.into(), ..message }).await;
+    }
+    app.drain().await;
+    let browser = Browser::signed_in(&app).await;
+    for (query, offers) in [("?state=blocked&chat_id=oc_a", true), ("?chat_id=oc_a", false), ("?state=stored", false)] {
+        let html = browser.page(&format!("/resources{query}")).await;
+        assert_eq!(html.contains("id=\"retry-all\""), offers, "{query}");
+    }
+    let html = browser.page("/resources?state=blocked&chat_id=oc_a").await;
+    let address = between(&html, "id=\"retry-all\" method=\"post\" action=\"", "\"").pop().unwrap().replace("&#38;", "&");
+    let form = [("extent", "matching"), ("back", "/resources?state=blocked")];
+    let answer = browser.post(&address, &form).await;
+    assert_eq!(text(answer.headers(), "location"), "/resources?state=blocked&queued=2");
+    app.drain().await;
+    app.assert_stored(&Media::Png.key(1)).await;
+    app.assert_stored(&Media::Png.key(2)).await;
+    assert_eq!(app.platform.requests_for(&Media::Png.key(3)), 1);
+    assert_eq!(browser.post("/resources/retry?colour=red", &form).await.status(), 400);
+}
+
+#[tokio::test]
+async fn a_chat_without_a_name_is_known_by_its_person() {
+    let app = spawn_app().await;
+    let alone = event::file("om_1", &Media::Text.key(1), "note.txt");
+    app.deliver(&event::MessageEvent { chat_id: event::P2P_CHAT.into(), chat_type: "p2p", ..alone }).await;
+    app.drain().await;
+    let mut browser = Browser::signed_in(&app).await;
+    let id = app.resource(&Media::Text.key(1)).await.resource.id;
+    let places = ["/", "/chats", "/resources", "/resources?view=table", &format!("/resources/{id}")];
+    for (name, language, title) in [
+        (None, "en", "Direct chat · oc_1d9e8c7b…"),
+        (None, "zh", "单聊 · oc_1d9e8c7b…"),
+        (Some("李四"), "en", "Direct chat · 李四"),
+        (Some("李四"), "zh", "单聊 · 李四"),
+    ] {
+        let rename = sqlx::query("UPDATE senders SET name = ?").bind(name);
+        rename.execute(app.catalogue.write().unwrap()).await.unwrap();
+        browser.language = language;
+        for place in places {
+            let html = browser.page(place).await;
+            assert!(html.contains(&format!("{title}</bdi>")), "{place} {title}");
+            assert!(html.contains(event::P2P_CHAT), "{place}: the id is there too");
+        }
+    }
+    let resource = app.resource(&Media::Text.key(1)).await.resource;
+    assert_eq!(serde_json::to_value(&resource).unwrap()["chat_name"], Value::Null);
 }
 
 #[tokio::test]
