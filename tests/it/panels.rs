@@ -134,11 +134,11 @@ async fn the_overview_tells_what_came_in_and_what_needs_a_person() {
     let browser = Browser::sign_in(&app).await;
     let page = browser.read("/").await;
     for shown in [
-        "All systems work",
+        "Everything works",
         "Ask the group owner to allow downloads",
         "group owner",
         "href=\"/failed/restricted_mode?app_id=cli_test\"",
-        "In all 4. The most on 2026-01-01: 4.",
+        "4 in all. Most on 2026-01-01: 4.",
         "role=\"img\" aria-labelledby=\"received-title received-summary\"",
         "<th scope=\"row\">2026-01-01</th>",
     ] {

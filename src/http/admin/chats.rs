@@ -15,7 +15,7 @@ use super::visit::SignedIn;
 use super::vocabulary::Time;
 use crate::catalogue::listing::PageRequest;
 use crate::catalogue::listing::chat::{self, Chat};
-use crate::domain::chat::Downloads;
+use crate::domain::chat::{Downloads, Title};
 use crate::domain::readable::human_bytes;
 
 /// Where the list is.
@@ -29,7 +29,6 @@ texts! {
         title = "会话", "Chats";
         chat = "会话", "Chat";
         app = "应用", "App";
-        direct = "单聊", "Direct";
         group = "群聊", "Group";
         bot = "机器人", "Bot";
         bot_in = "在会话中", "In the chat";
@@ -70,7 +69,8 @@ struct Row {
     named: Named,
     app_id: String,
     kind: Option<&'static str>,
-    bot: Presence,
+    /// In a direct chat it always is.
+    bot: Option<Presence>,
     notes: Vec<&'static str>,
     messages: String,
     resources: String,
@@ -95,11 +95,9 @@ impl Row {
             Some(false) => ("blocked", texts.bot_out),
             None => ("gone", texts.bot_unknown),
         };
-        let kind = match chat.chat_type.as_deref() {
-            Some("p2p") => Some(texts.direct),
-            Some(_) => Some(texts.group),
-            None => None,
-        };
+        let is_direct = matches!(chat.title(), Title::Direct { .. });
+        // The title of a direct chat says that it is one.
+        let kind = chat.chat_type.as_deref().filter(|_| !is_direct).map(|_| texts.group);
         let disbanded = chat.disbanded_at.map(|_| texts.disbanded);
         let forbidden = (chat.downloads == Some(Downloads::Forbidden)).then_some(texts.no_downloads);
         let unless_none = |count: u64| (count > 0).then(|| grouped(count));
@@ -107,7 +105,7 @@ impl Row {
             named: Named::chat(&chat.chat_id, chat.title(), language),
             app_id: chat.app_id.to_string(),
             kind,
-            bot: Presence { class, name },
+            bot: (!is_direct).then_some(Presence { class, name }),
             notes: disbanded.into_iter().chain(forbidden).collect(),
             messages: grouped(chat.messages),
             resources: grouped(chat.resources),

@@ -40,7 +40,7 @@ texts! {
         id = "编号", "Id";
         error = "原因", "Why";
         payload = "内容", "Payload";
-        payload_note = "口令以 *** 代替。", "Tokens are shown as ***.";
+        payload_note = "令牌以 *** 代替。", "Tokens are shown as ***.";
         hidden = "消息已撤回，按设置不再显示。", "The message was recalled, and is not shown as the settings say.";
         cut = "仅显示开头部分。", "Only the beginning is shown.";
         no_type = "（无类型）", "(no type)";

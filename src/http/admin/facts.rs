@@ -1,5 +1,6 @@
 //! Everything that is recorded of one resource, line by line.
 
+use super::figures::grouped;
 use super::item::Named;
 use super::language::{Language, texts};
 use super::vocabulary::{self, Time};
@@ -19,16 +20,16 @@ texts! {
         chat = "会话", "Chat";
         sender = "发送者", "Sender";
         sent_at = "发送时间", "Sent";
-        seen_at = "收到通知", "First heard of";
+        seen_at = "收到时间", "First heard of";
         stored_at = "归档时间", "Stored";
         recalled_at = "撤回时间", "Recalled";
         next_attempt_at = "下次尝试", "Next try";
-        attempts = "已尝试次数", "Tries that counted";
+        attempts = "尝试次数", "Tries";
         sha256 = "SHA-256", "SHA-256";
         path = "存放位置", "Where the bytes are";
         message = "消息 ID", "Message ID";
         through = "经由转发下载", "Downloaded through";
-        key = "资源 key", "Resource key";
+        key = "资源 Key", "Resource key";
         source = "来源接口", "Source";
         app = "应用 ID", "App ID";
         id = "资源 ID", "Resource ID";
@@ -98,7 +99,6 @@ fn time(time: Option<Timestamp>) -> Option<Value> {
 }
 
 fn size_in(size_bytes: u64, unit: &str) -> Value {
-    let exact = format!("{size_bytes} {unit}");
+    let exact = format!("{} {unit}", grouped(size_bytes));
     Value::Text(if size_bytes < 1000 { exact } else { format!("{} ({exact})", human_bytes(size_bytes)) })
 }
-

@@ -1,19 +1,24 @@
 //! What a browser is shown when there is no page to show.
 //!
-//! Written in both languages at once, so that whatever fails wherever can be answered without
-//! knowing the reader's.
+//! Whatever fails wherever is answered without knowing the reader; [`told`], around every page, then
+//! says it in their language.
 
 use std::fmt;
 
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header;
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse, ResponseError};
 use askama::Template;
 
 use super::assets::{ASSETS, Assets};
 use super::form::MAX_SELECTED;
 use super::frame::{answer, see_other};
+use super::language::Language;
 use super::local_path::LocalPath;
+use super::visit;
 use crate::catalogue::CatalogueError;
 use crate::catalogue::listing::ListingError;
 use crate::domain::error::chain;
@@ -55,14 +60,30 @@ pub(super) enum Failure {
 #[template(path = "failure.html")]
 struct Page {
     assets: &'static Assets,
-    text: Bilingual,
+    language: Language,
+    text: &'static str,
+    back: &'static str,
+}
+
+/// Around every page: says in the reader's language what failed.
+pub(super) async fn told<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let language = visit::language(request.headers());
+    let response = next.call(request).await?;
+    let failure = response.response().error().and_then(|error| error.as_error::<Failure>());
+    match failure.map(|failure| failure.page(language)) {
+        Some(page) => Ok(response.into_response(page).map_into_right_body()),
+        None => Ok(response.map_into_left_body()),
+    }
 }
 
 impl Failure {
     fn text(&self) -> Bilingual {
         match self {
             Self::NoPages | Self::NotSignedIn(_) | Self::NotFound => {
-                Bilingual { zh: "这里没有内容。", en: "There is nothing here." }
+                Bilingual { zh: "这个页面不存在。", en: "There is nothing here." }
             }
             Self::BadRequest => {
                 Bilingual { zh: "无法理解这个请求。", en: "This request cannot be understood." }
@@ -88,13 +109,33 @@ impl Failure {
                 en: "Several exports are being made already; try again when one of them is done.",
             },
             Self::Busy => Bilingual {
-                zh: "目录正忙，请稍后重试。",
+                zh: "目录库正忙，请稍后重试。",
                 en: "The catalogue is busy; try again in a moment.",
             },
             Self::Internal => Bilingual {
                 zh: "服务器出错，原因见日志。",
                 en: "The server could not answer; its log says why.",
             },
+        }
+    }
+}
+
+impl Failure {
+    /// The page that says so, or what is answered instead of one.
+    pub(super) fn page(&self, language: Language) -> HttpResponse {
+        match self {
+            Self::NoPages => Problem::not_found("there is no such path").error_response(),
+            Self::NotSignedIn(next) => see_other(&next.behind_sign_in()),
+            shown => {
+                let Bilingual { zh, en } = shown.text();
+                let back = language.pick("返回总览", "Back to the overview");
+                let page = Page { assets: &ASSETS, language, text: language.pick(zh, en), back };
+                let mut response = answer(shown.status_code(), &page);
+                if matches!(shown, Self::Busy) {
+                    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+                }
+                response
+            }
         }
     }
 }
@@ -120,17 +161,7 @@ impl ResponseError for Failure {
     }
 
     fn error_response(&self) -> HttpResponse {
-        match self {
-            Self::NoPages => Problem::not_found("there is no such path").error_response(),
-            Self::NotSignedIn(next) => see_other(&next.behind_sign_in()),
-            shown => {
-                let mut response = answer(shown.status_code(), &Page { assets: &ASSETS, text: shown.text() });
-                if matches!(shown, Self::Busy) {
-                    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-                }
-                response
-            }
-        }
+        self.page(Language::English)
     }
 }
 

@@ -35,9 +35,11 @@ texts! {
         table = "列表", "Table";
         view = "显示方式", "View";
         select_all = "全选本页", "Select all shown";
-        selected = "已选", "selected";
+        selected_before = "已选", "";
+        selected_after = "项", "selected";
         select = "选择", "Select";
-        found = "共", "Found";
+        found_before = "共", "Found";
+        found_after = " 项", "";
         retry = "重新下载所选", "Retry selected";
         export = "导出所选", "Export selected";
         export_all = "导出全部结果", "Export all results";

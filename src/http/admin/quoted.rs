@@ -16,7 +16,7 @@ texts! {
             "Somebody answered these messages, which never came here and cannot be read. There may be files in them.";
         message = "消息", "Message";
         quoted_by = "回复它的消息", "Answered by";
-        who = "处理人", "Who acts";
+        who = "处理人：", "Who acts: ";
         app = "应用", "App";
         retry = "重新查询", "Ask again";
     }

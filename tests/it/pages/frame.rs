@@ -84,8 +84,19 @@ async fn pages_speak_the_readers_language_and_remember_another_choice() {
     let answer = browser.post("/language", &[("language", "en"), ("next", "/resources?view=table")]).await;
     assert_eq!(text(answer.headers(), "location"), "/resources?view=table");
     let chosen = text(answer.headers(), "set-cookie").split(';').next().unwrap().to_owned();
-    browser.cookie = Some(format!("{}; {chosen}", browser.cookie.unwrap()));
+    let cookie = browser.cookie.take().unwrap();
+    browser.cookie = Some(format!("{cookie}; {chosen}"));
     assert!(browser.page("/resources").await.contains("Sign out"));
+    for (language, words) in [("zh-CN", "这个页面不存在。"), ("en", "There is nothing here.")] {
+        browser.cookie = Some(format!("{cookie}; larkive_language={language}"));
+        browser.language = "fr";
+        for path in ["/nowhere", "/resources/r0000000000ff", "/deliveries/x"] {
+            let answer = browser.get(path).await;
+            assert_eq!(answer.status(), 404, "{path}");
+            let html = answer.text().await.unwrap();
+            assert!(html.contains(&format!("<h1>{words}</h1>")), "{path} {html}");
+        }
+    }
     let nonsense = browser.post("/language", &[("language", "tlh")]).await;
     assert_eq!(nonsense.status(), 400);
 }

@@ -86,7 +86,8 @@ async fn everything_that_a_filter_finds_is_tried_again() {
         assert_eq!(html.contains("id=\"retry-all\""), offers, "{query}");
     }
     let html = browser.page("/resources?state=blocked&chat_id=oc_a").await;
-    let address = between(&html, "id=\"retry-all\" method=\"post\" action=\"", "\"").pop().unwrap().replace("&#38;", "&");
+    let address =
+        between(&html, "id=\"retry-all\" method=\"post\" action=\"", "\"").pop().unwrap().replace("&#38;", "&");
     let form = [("extent", "matching"), ("back", "/resources?state=blocked")];
     let answer = browser.post(&address, &form).await;
     assert_eq!(text(answer.headers(), "location"), "/resources?state=blocked&queued=2");
