@@ -52,7 +52,7 @@ texts! {
         unknown = "未知", "Not known";
         messages = "消息", "Messages";
         last_event = "最近事件", "Last event";
-        no_event = "还没有", "None yet";
+        no_event = "暂无", "None yet";
         attention = "需要人工处理", "What needs a person";
         all_attention = "查看全部", "See all";
         all_is_well = "没有需要处理的内容。", "Nothing needs a person.";
@@ -103,7 +103,8 @@ struct Figures {
     saved: String,
     free: Option<String>,
     space_is_short: bool,
-    reserve: String,
+    /// What is not given away, if anything.
+    reserve: Option<String>,
     messages: String,
     chats: String,
     last_event_at: Option<Time>,
@@ -123,7 +124,7 @@ impl Figures {
             saved: human_bytes(statistics.saved_bytes),
             free: free.map(human_bytes),
             space_is_short: free.is_some_and(|free| free < reserve),
-            reserve: pausing_below(&human_bytes(reserve), language),
+            reserve: (reserve > 0).then(|| pausing_below(&human_bytes(reserve), language)),
             messages: grouped(statistics.messages),
             chats: in_chats(statistics.chats, language),
             last_event_at: statistics.last_event_at.map(Time::from),

@@ -12,7 +12,7 @@ use super::browser::{Browser, between, shelved, text};
 use crate::support::{spawn_app, until};
 
 /// The files of a ZIP that was answered, under their paths.
-async fn unzipped(answer: Response) -> BTreeMap<String, Vec<u8>> {
+pub async fn unzipped(answer: Response) -> BTreeMap<String, Vec<u8>> {
     assert_eq!((answer.status().as_u16(), text(answer.headers(), "content-type")), (200, "application/zip"));
     let mut zip = ZipArchive::new(Cursor::new(answer.bytes().await.unwrap())).unwrap();
     let mut files = BTreeMap::new();
