@@ -17,11 +17,13 @@ use crate::domain::time::Timestamp;
 macro_rules! person_of_direct_chat {
     () => {
         "CASE WHEN c.chat_type = 'p2p' THEN (
-            SELECT person.name FROM messages AS told
-            JOIN senders AS person ON person.app_id = told.app_id AND person.open_id = told.sender_open_id
-            WHERE told.app_id = c.app_id AND told.chat_id = c.chat_id
-                AND told.sender_type = 'user' AND told.event_row_id IS NOT NULL
-            LIMIT 1
+            SELECT person.name FROM senders AS person
+            WHERE person.app_id = c.app_id AND person.open_id = (
+                SELECT told.sender_open_id FROM messages AS told
+                WHERE told.app_id = c.app_id AND told.chat_id = c.chat_id
+                    AND told.sender_type = 'user' AND told.event_row_id IS NOT NULL
+                LIMIT 1
+            )
         ) END"
     };
 }
