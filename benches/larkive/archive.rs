@@ -58,7 +58,7 @@ fn run(extent: Extent, samples: &mut Samples, batch: &Batch) -> anyhow::Result<(
 type Threads = fn(&Path, usize, u64) -> anyhow::Result<Duration>;
 
 fn measure_threads(batch: &Batch, who: &str, threads: Threads, samples: &mut Samples) -> anyhow::Result<TempDir> {
-    let directory = process::directory()?;
+    let directory = batch.directory()?;
     let took = threads(directory.path(), batch.files, batch.size_bytes)?;
     batch.add(samples, who, took);
     Ok(directory)
@@ -67,7 +67,7 @@ fn measure_threads(batch: &Batch, who: &str, threads: Threads, samples: &mut Sam
 fn measure_larkive(platform: &Platform, round: u32, batch: &Batch, samples: &mut Samples) -> anyhow::Result<TempDir> {
     let Batch { name, files, size_bytes } = *batch;
     let requests = requests::files(&format!("archive {name} {round}"), files, size_bytes);
-    let directory = process::directory()?;
+    let directory = batch.directory()?;
     let serve = Serve::start(directory.path(), &platform.url, BUDGET)?;
     let begun = Instant::now();
     fire(serve.server.address, &requests, SENDERS, DELIVERED_WITHIN)?;
@@ -78,6 +78,13 @@ fn measure_larkive(platform: &Platform, round: u32, batch: &Batch, samples: &mut
 }
 
 impl Batch {
+    /// Where the files go, with memory for them at hand.
+    fn directory(&self) -> anyhow::Result<TempDir> {
+        let directory = process::directory()?;
+        disk::touch_memory(directory.path(), self.files as u64 * self.size_bytes)?;
+        Ok(directory)
+    }
+
     fn add(&self, samples: &mut Samples, who: &str, took: Duration) {
         let seconds = took.as_secs_f64();
         samples.add(&format!("{who}, {}, files per second", self.name), self.files as f64 / seconds);

@@ -1,6 +1,6 @@
 //! The disk: what the machine can do with nothing of Larkive in between.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,6 +33,15 @@ pub(crate) fn synced_pages_per_second(directory: &Path, within: Duration) -> any
     Ok(f64::from(count) / begun.elapsed().as_secs_f64())
 }
 
+/// Has the machine give out as much memory as that many written bytes fill. On a virtual machine the first touch of
+/// a page costs several times what the next one does, and whoever is measured first would pay for all.
+pub(crate) fn touch_memory(directory: &Path, bytes: u64) -> anyhow::Result<()> {
+    let path = directory.join("touched");
+    let mut file = File::create(&path)?;
+    each_piece(&vec![0x5a; CHUNK_BYTES], bytes, |piece| Ok(file.write_all(piece)?))?;
+    Ok(fs::remove_file(path)?)
+}
+
 /// How long 16 threads take that write, hash and sync so many files of this size, all different.
 pub(crate) fn time_to_keep(directory: &Path, files: usize, size_bytes: u64) -> anyhow::Result<Duration> {
     time_to_make(files, size_bytes, |number, chunk| keep(&directory.join(number.to_string()), chunk, size_bytes))
@@ -60,8 +69,8 @@ fn time_to_make(
 ) -> anyhow::Result<Duration> {
     let next = AtomicUsize::new(0);
     let make_some = || -> anyhow::Result<()> {
-        let mut chunk = vec![0; CHUNK_BYTES];
-        Noise { seed: size_bytes, size_bytes: CHUNK_BYTES as u64 }.fill(0, &mut chunk);
+        let mut chunk = Vec::new();
+        Noise { seed: size_bytes, size_bytes }.append(0..CHUNK_BYTES as u64, &mut chunk);
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= files {

@@ -20,8 +20,9 @@ use crate::domain::id::EventRowId;
 use crate::feishu::event::{self, Event};
 use crate::metrics::Metrics;
 
-/// Events in one transaction: larger batches gain little.
-const BATCH: usize = 256;
+/// Events in one transaction. Each of them touches pages all over the catalogue, so that what a commit
+/// writes grows far slower than the batch; this many hold the writer for some tens of milliseconds.
+const BATCH: usize = 1024;
 /// The same between deliveries that go on coming: whoever wants an answer waits for the writer
 /// behind the transaction, and this many take it a millisecond or two.
 const BATCH_BETWEEN_ANSWERS: usize = 32;
@@ -47,6 +48,13 @@ pub struct Expander {
 
 /// An event and what became of it; nothing to tell where it was expanded as usual.
 type Settled = (EventRowId, Option<Outcome>);
+
+/// Events that have been read and are to be written together.
+struct Batch {
+    readings: Vec<Reading>,
+    /// The newest of them, if others may follow it that came after the last expansion.
+    newest: Option<EventRowId>,
+}
 
 /// An event that has been read.
 struct Reading {
@@ -99,10 +107,10 @@ impl Expander {
     /// Expands until `shutdown`, giving way to deliveries that go on coming.
     pub async fn run(self, inbox: Inbox, shutdown: CancellationToken) {
         let arrived = inbox.arrived();
-        let (mut seen, mut caught_up) = (inbox.submitted(), Instant::now());
+        let (mut seen, mut caught_up, mut ahead) = (inbox.submitted(), Instant::now(), None);
         while !shutdown.is_cancelled() {
             let limit = if caught_up.elapsed() < LAG { give_way(&inbox, &mut seen).await } else { BATCH };
-            let pause = match self.step(limit).await {
+            let pause = match self.step(&mut ahead, limit).await {
                 Ok(0) => POLL,
                 Ok(count) => {
                     if count < limit {
@@ -124,27 +132,55 @@ impl Expander {
         }
     }
 
-    /// Expands one batch of at most `limit` events; returns how many it took.
+    /// Expands one batch; returns how many events it took. While it is written the next one is read, at
+    /// most `limit` events, so that neither this processor nor the catalogue's waits for the other.
     ///
     /// # Errors
     /// If the catalogue fails; then nothing of the batch is written.
-    async fn step(&self, limit: usize) -> Result<usize, CatalogueError> {
-        let waiting = events::waiting(self.catalogue.read(), u32::try_from(limit).unwrap_or(u32::MAX)).await?;
-        let count = waiting.len();
+    async fn step(&self, ahead: &mut Option<Batch>, limit: usize) -> Result<usize, CatalogueError> {
+        let batch = match ahead.take() {
+            Some(batch) => batch,
+            None => self.read_batch(EventRowId(0), limit).await?,
+        };
+        let count = batch.readings.len();
         if count == 0 {
             return Ok(0);
         }
-        let readings = read_all(waiting).await?;
-        match self.write(&readings).await {
+        let read_ahead = async {
+            match batch.newest.filter(|_| count >= limit) {
+                Some(newest) => self.read_batch(newest, limit).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (written, next) = tokio::join!(self.write_batch(&batch.readings), read_ahead);
+        written?;
+        self.due.send_replace(());
+        *ahead = next?.filter(|next| !next.readings.is_empty());
+        Ok(count)
+    }
+
+    /// Reads what is to be replayed, else what came after `newest` and was not expanded yet.
+    async fn read_batch(&self, newest: EventRowId, limit: usize) -> Result<Batch, CatalogueError> {
+        let (read, limit) = (self.catalogue.read(), u32::try_from(limit).unwrap_or(u32::MAX));
+        let replayed = events::replayed(read, limit).await?;
+        if !replayed.is_empty() {
+            return Ok(Batch { readings: read_all(replayed).await?, newest: None });
+        }
+        let readings = read_all(events::new(read, newest, limit).await?).await?;
+        let newest = readings.last().map(|reading| reading.event);
+        Ok(Batch { readings, newest })
+    }
+
+    async fn write_batch(&self, readings: &[Reading]) -> Result<(), CatalogueError> {
+        match self.write(readings).await {
             Ok(()) => {}
-            Err(error) if error.is_about_the_rows() => self.write_one_by_one(&readings).await?,
+            Err(error) if error.is_about_the_rows() => self.write_one_by_one(readings).await?,
             Err(error) => return Err(error),
         }
         for (_, notice) in readings.iter().filter_map(Reading::notice) {
             notice::follow_up(&self.catalogue, notice).await?;
         }
-        self.due.send_replace(());
-        Ok(count)
+        Ok(())
     }
 
     /// A batch that the catalogue refuses is written event by event, so that the one that is

@@ -92,12 +92,14 @@ pub struct DamagedEvent {
     pub error: String,
 }
 
-/// The next deliveries to expand, at most `limit` rows and a few megabytes: those to be
-/// replayed, else the new ones in order of arrival.
+/// Deliveries that are to be expanded again, at most `limit` rows and a few megabytes.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn waiting(read: &SqlitePool, limit: u32) -> Result<Vec<Result<WaitingEvent, DamagedEvent>>, CatalogueError> {
+pub async fn replayed(
+    read: &SqlitePool,
+    limit: u32,
+) -> Result<Vec<Result<WaitingEvent, DamagedEvent>>, CatalogueError> {
     // Only what was expanded before can be replayed: the cursor must not jump over new deliveries.
     let replayed = sqlx::query(
         "SELECT event_row_id, app_id, received_at, payload
@@ -106,18 +108,27 @@ pub async fn waiting(read: &SqlitePool, limit: u32) -> Result<Vec<Result<Waiting
              AND event_row_id <= (SELECT expanded_through FROM inbox_cursor)
          LIMIT +?",
     );
-    let replayed = take(replayed.bind(limit).fetch(read)).await?;
-    if !replayed.is_empty() {
-        return Ok(replayed);
-    }
+    take(replayed.bind(limit).fetch(read)).await
+}
+
+/// Deliveries that were never expanded and came after one that is known, in order of arrival, at most `limit`
+/// rows and a few megabytes.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn new(
+    read: &SqlitePool,
+    after: EventRowId,
+    limit: u32,
+) -> Result<Vec<Result<WaitingEvent, DamagedEvent>>, CatalogueError> {
     let new = sqlx::query(
         "SELECT event_row_id, app_id, received_at, payload
          FROM events
-         WHERE event_row_id > (SELECT expanded_through FROM inbox_cursor)
+         WHERE event_row_id > MAX(?, (SELECT expanded_through FROM inbox_cursor))
          ORDER BY event_row_id
          LIMIT +?",
     );
-    take(new.bind(limit).fetch(read)).await
+    take(new.bind(after.0).bind(limit).fetch(read)).await
 }
 
 async fn take(

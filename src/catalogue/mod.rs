@@ -46,7 +46,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// the slowest answers short.
 const CHECKPOINT_PAGES: &str = "16000";
 /// Page cache of one connection in KiB (negative: SQLite's spelling for KiB).
-const WRITER_CACHE_KIB: &str = "-4096";
+const WRITER_CACHE_KIB: &str = "-8192";
 const READER_CACHE_KIB: &str = "-1024";
 /// Connections for reading: pages and API calls overlap, memory stays small.
 const READERS: u32 = 4;

@@ -154,8 +154,12 @@ async fn send(stream: &mut TcpStream, mut answer: Answer, plan: &Plan, delivered
             flush(stream, &mut outgoing).await?;
             tokio::time::sleep(plan.pause).await;
         }
-        frame(&mut outgoing, plan.framing, &piece);
-        flush(stream, &mut outgoing).await?;
+        if outgoing.is_empty() && plan.framing != Framing::Chunked {
+            stream.write_all(&piece).await?;
+        } else {
+            frame(&mut outgoing, plan.framing, &piece);
+            flush(stream, &mut outgoing).await?;
+        }
         delivered.count(&piece);
         left -= piece.len() as u64;
     }

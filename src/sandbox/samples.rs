@@ -249,14 +249,11 @@ impl Sample {
         match &self.content {
             Content::Fixed(bytes) => hasher.update(bytes),
             Content::Noise(noise) => {
-                let mut chunk = vec![0; HASH_CHUNK_BYTES];
-                let mut position = 0;
-                while position < noise.size_bytes {
-                    let left = usize::try_from(noise.size_bytes - position).unwrap_or(usize::MAX);
-                    chunk.truncate(left);
-                    noise.fill(position, &mut chunk);
+                let mut chunk = Vec::new();
+                for position in (0..noise.size_bytes).step_by(HASH_CHUNK_BYTES) {
+                    chunk.clear();
+                    noise.append(position..noise.size_bytes.min(position + HASH_CHUNK_BYTES as u64), &mut chunk);
                     hasher.update(&chunk);
-                    position += chunk.len() as u64;
                 }
             }
         }

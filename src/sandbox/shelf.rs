@@ -133,8 +133,7 @@ impl Reader {
             }
             Self::Noise { noise, left } => {
                 let taken = (left.end - left.start).min(limit as u64);
-                piece.resize(taken as usize, 0);
-                noise.fill(left.start, piece);
+                noise.append(left.start..left.start + taken, piece);
                 left.start += taken;
             }
             Self::File { file, left_bytes } => {

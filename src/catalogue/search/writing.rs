@@ -10,8 +10,8 @@ use super::pieces::joined;
 use super::{SEARCHED_CHARACTERS, SHARERS_BITS, chat_piece, sender_piece};
 use crate::catalogue::{CatalogueError, Transaction};
 
-/// Rows in one portion: few milliseconds for whoever waits behind it.
-const PORTION: usize = 256;
+/// Rows in one portion: some ten milliseconds for whoever waits behind it.
+const PORTION: usize = 1024;
 /// Bytes of text in one portion; long texts cost more than many rows.
 const PORTION_BYTES: usize = 256 << 10;
 
