@@ -89,8 +89,8 @@ struct Trouble {
     remedy: &'static str,
     /// Who has to act, if anybody.
     owner: Option<&'static str>,
-    /// Whether it is tried again by itself.
-    is_passing: bool,
+    /// Whether it stays so until a person has acted.
+    needs_person: bool,
 }
 
 /// One try.
@@ -196,7 +196,7 @@ impl Trouble {
             cause: language.pick(cause.zh, cause.en),
             remedy: language.pick(remedy.zh, remedy.en),
             owner: (owner != Owner::Nobody).then(|| language.pick(owner.zh(), owner.en())),
-            is_passing: code.state() == State::Pending,
+            needs_person: code.state() == State::Blocked,
         }
     }
 }
