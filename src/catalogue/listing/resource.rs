@@ -4,11 +4,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 
+use super::chat::person_of_direct_chat;
 use super::decode::Columns;
 use super::message::Sender;
 use super::selection::{FROM_RESOURCES, Sql};
 use crate::catalogue::retry::json_list;
 use crate::catalogue::{Catalogue, CatalogueError};
+use crate::domain::chat::Title;
 use crate::domain::digest::Digest;
 use crate::domain::download::{State, Upstream};
 use crate::domain::id::{AppId, ChatId, MessageId, ResourceId, ResourceKey, TenantKey};
@@ -84,6 +86,9 @@ pub struct Resource {
     /// The time it is listed under.
     #[serde(skip)]
     pub listed_at: Timestamp,
+    /// What the one person in its chat is called, where there is but one.
+    #[serde(skip)]
+    pub chat_person: Option<String>,
     /// Where its bytes are in the store.
     #[serde(skip)]
     pub blob_path: Option<String>,
@@ -115,16 +120,27 @@ pub struct Try {
 }
 
 /// What [`Resource`] is read from; `blob_path` is the view's own expression.
-pub(super) const SELECT_RESOURCES: &str = "SELECT
+pub(super) const SELECT_RESOURCES: &str = concat!(
+    "SELECT
     r.resource_row_id, r.message_row_id, r.app_id, COALESCE(r.tenant_key, m.tenant_key) AS tenant_key, r.source,
     CASE WHEN r.source = 'message' THEN r.owner ELSE m.message_id END AS message_id,
     r.download_message_id, NULLIF(r.chat_id, '') AS chat_id, c.name AS chat_name,
     COALESCE(m.chat_type, c.chat_type) AS chat_type, m.thread_id, m.sender_open_id, s.name AS sender_name,
     m.sender_type, m.message_type, r.role, r.key, NULLIF(r.type, '') AS type, r.file_name, r.mime, r.size_bytes,
     r.sha256, r.state, r.reason_code, r.upstream_http_status, r.upstream_code, r.upstream_msg, r.upstream_log_id,
-    r.attempts, r.next_attempt_at, m.sent_at, r.seen_at, r.stored_at, m.recalled_at, r.listed_at";
+    r.attempts, r.next_attempt_at, m.sent_at, r.seen_at, r.stored_at, m.recalled_at, r.listed_at, ",
+    person_of_direct_chat!(),
+    " AS chat_person"
+);
 
 impl Resource {
+    /// What people know its chat by.
+    #[must_use]
+    pub fn chat_title(&self) -> Option<Title<'_>> {
+        let (name, person) = (self.chat_name.as_deref(), self.chat_person.as_deref());
+        Some(Title::new(self.chat_id.as_ref()?, name, self.chat_type.as_deref(), person))
+    }
+
     pub(super) fn decode(row: &SqliteRow) -> Result<Self, CatalogueError> {
         let r = Columns::of(row, "resources", "resource_row_id")?;
         let m = Columns::of(row, "messages", "message_row_id")?;
@@ -163,6 +179,7 @@ impl Resource {
             stored_at: r.time("stored_at")?,
             recalled_at: m.time("recalled_at")?,
             listed_at: r.required("listed_at", Columns::time)?,
+            chat_person: r.text("chat_person")?,
             blob_path: sha256.filter(|_| state == State::Stored).map(blob_path),
         })
     }
@@ -209,6 +226,21 @@ pub async fn find_all(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<Vec<R
     sql.push_bind(json_list(ids)).push(")) AND COALESCE(m.hidden, 0) = 0");
     let rows = sql.build().fetch_all(catalogue.read()).await?;
     rows.iter().map(Resource::decode).collect()
+}
+
+/// Those of these ids that are of resources, each of them once, in the order of listings.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn in_order(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<Vec<ResourceId>, CatalogueError> {
+    let rows = sqlx::query_scalar(
+        "SELECT resource_row_id
+        FROM resources
+        WHERE resource_row_id IN (SELECT value FROM json_each(?))
+        ORDER BY listed_at DESC, resource_row_id DESC",
+    );
+    let rows: Vec<i64> = rows.bind(json_list(ids)).fetch_all(catalogue.read()).await?;
+    Ok(rows.into_iter().map(ResourceId).collect())
 }
 
 /// Adds its tries to a resource.
