@@ -1,6 +1,6 @@
 //! The catalogue: what was delivered and where every resource stands. The only place with SQL.
 //!
-//! SQLite in WAL mode with one writing connection and a pool of reading ones. `synchronous=FULL`:
+//! SQLite in WAL mode with one writing connection and a few reading ones. `synchronous=FULL`:
 //! what was committed survives a power cut, which is what an answer of 200 promises.
 
 pub mod app_tickets;
