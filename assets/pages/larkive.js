@@ -60,6 +60,7 @@ async function page(address) {
 function followPager(pager) {
   const items = document.querySelector("[data-items]");
   const form = document.querySelector("[data-selection]");
+  const beganAtFirst = !pager.querySelector("[data-first]");
   let busy = false;
 
   async function more() {
@@ -75,6 +76,10 @@ function followPager(pager) {
       showLocalTimes(next);
       items.append(...next.querySelector("[data-items]").children);
       pager.replaceChildren(...next.querySelector("[data-pager]").children);
+      if (beganAtFirst) {
+        // The first page stands above.
+        pager.querySelector("[data-first]")?.remove();
+      }
       countSelected(form);
       if (hadFocus) {
         first.querySelector("a").focus();

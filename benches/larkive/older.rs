@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use larkive::catalogue::Catalogue;
-use sqlx::{Sqlite, pool::PoolConnection};
+use sqlx::SqliteConnection;
 
 use crate::process::catalogue_path;
 
@@ -60,11 +60,11 @@ pub(crate) fn fill(directory: &Path, count: u32) -> anyhow::Result<()> {
     })
 }
 
-async fn fill_step(connection: &mut PoolConnection<Sqlite>, first: u32, last: u32) -> anyhow::Result<()> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut **connection).await?;
+async fn fill_step(connection: &mut SqliteConnection, first: u32, last: u32) -> anyhow::Result<()> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     for statement in STATEMENTS {
-        sqlx::query(statement).bind(first).bind(last).bind(PAYLOAD_BYTES).execute(&mut **connection).await?;
+        sqlx::query(statement).bind(first).bind(last).bind(PAYLOAD_BYTES).execute(&mut *connection).await?;
     }
-    sqlx::query("COMMIT").execute(&mut **connection).await?;
+    sqlx::query("COMMIT").execute(&mut *connection).await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use larkive::catalogue::search::{self, Progress};
 use larkive::catalogue::{Catalogue, FILE_NAME};
 use serde_json::{Value, json};
-use sqlx::{Sqlite, pool::PoolConnection};
+use sqlx::SqliteConnection;
 use tempfile::TempDir;
 
 /// Resources in one transaction.
@@ -155,11 +155,11 @@ const NAMES: [&str; 2] = [
      SELECT DISTINCT app_id, sender_open_id, '王' || substr(sender_open_id, 4) FROM messages",
 ];
 
-async fn insert(connection: &mut PoolConnection<Sqlite>, rows: &str) -> anyhow::Result<()> {
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut **connection).await?;
+async fn insert(connection: &mut SqliteConnection, rows: &str) -> anyhow::Result<()> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     for statement in INSERT {
-        sqlx::query(statement).bind(rows).execute(&mut **connection).await.context(statement)?;
+        sqlx::query(statement).bind(rows).execute(&mut *connection).await.context(statement)?;
     }
-    sqlx::query("COMMIT").execute(&mut **connection).await?;
+    sqlx::query("COMMIT").execute(&mut *connection).await?;
     Ok(())
 }

@@ -32,15 +32,15 @@ use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
 use crate::domain::time::Timestamp;
 
-/// The most resources that can be named one by one: what somebody ticks on pages.
-pub const MAX_IDS: usize = 1000;
+/// Resources named one by one that are read at once.
+const STRIDE: usize = 500;
 
 /// Which resources are exported.
 #[derive(Debug, Clone)]
 pub enum Selection {
     /// Those that a filter asks for.
     Matching(Box<Filter>),
-    /// These, at most [`MAX_IDS`]; hidden and unknown ones are left out.
+    /// These; hidden and unknown ones are left out.
     These(Vec<ResourceId>),
 }
 
@@ -113,7 +113,7 @@ impl Export {
 /// What is selected, newest first, a stretch at a time.
 enum Reader<'a> {
     Walk(Box<Walk<'a>>),
-    Read(Vec<Resource>),
+    These { catalogue: &'a Catalogue, left: std::vec::IntoIter<ResourceId> },
 }
 
 impl<'a> Reader<'a> {
@@ -123,27 +123,34 @@ impl<'a> Reader<'a> {
                 // Folders are of days, and each is begun once; ranking would also leave out what is old.
                 Ok(Self::Walk(Box::new(Walk::new(&export.catalogue, filter.newest_first(), export.now))))
             }
-            Selection::These(ids) => Ok(Self::Read(find(&export.catalogue, ids).await?)),
+            Selection::These(ids) => {
+                let left = resource::in_order(&export.catalogue, ids).await?.into_iter();
+                Ok(Self::These { catalogue: &export.catalogue, left })
+            }
         }
     }
 
     async fn next(&mut self) -> Result<Vec<Resource>, CatalogueError> {
         match self {
             Self::Walk(walk) => walk.next().await,
-            Self::Read(resources) => Ok(std::mem::take(resources)),
+            Self::These { catalogue, left } => next_of_these(catalogue, left).await,
         }
     }
 }
 
-/// The resources with these ids, in the order of listings, each of them once.
-async fn find(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<Vec<Resource>, CatalogueError> {
-    let mut found = Vec::new();
-    for id in ids.iter().take(MAX_IDS) {
-        found.extend(resource::find(catalogue, *id).await?);
+/// The next resources that are there to be seen; none once there are no ids left.
+async fn next_of_these(
+    catalogue: &Catalogue,
+    left: &mut std::vec::IntoIter<ResourceId>,
+) -> Result<Vec<Resource>, CatalogueError> {
+    loop {
+        let ids: Vec<ResourceId> = left.take(STRIDE).collect();
+        let mut resources = resource::find_all(catalogue, &ids).await?;
+        resources.sort_by_key(|resource| std::cmp::Reverse((resource.listed_at, resource.id)));
+        if ids.is_empty() || !resources.is_empty() {
+            return Ok(resources);
+        }
     }
-    found.sort_by_key(|resource| std::cmp::Reverse((resource.listed_at, resource.id)));
-    found.dedup_by_key(|resource| resource.id);
-    Ok(found)
 }
 
 /// An export that is being made, on a thread that may wait.

@@ -2,7 +2,7 @@
 //!
 //! Tickets are secrets: nothing that lists or shows the catalogue reads this table.
 
-use sqlx::SqlitePool;
+use crate::catalogue::connections::Connections;
 
 use super::mended::Mended;
 use super::{CatalogueError, Transaction};
@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn newest(read: &SqlitePool, app_id: &AppId) -> Result<Option<Secret>, CatalogueError> {
+pub async fn newest(read: &Connections, app_id: &AppId) -> Result<Option<Secret>, CatalogueError> {
     let ticket: Option<String> = sqlx::query_scalar("SELECT ticket FROM app_tickets WHERE app_id = ?")
         .bind(app_id.as_str())
         .fetch_optional(read)

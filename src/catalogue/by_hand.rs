@@ -2,7 +2,7 @@
 //!
 //! Their rows are made in `resources`, like everybody's.
 
-use sqlx::SqlitePool;
+use crate::catalogue::connections::Connections;
 
 use super::resources::{Identity, UNCLAIMED_STATE};
 use super::{CatalogueError, mended};
@@ -16,7 +16,7 @@ use crate::domain::source::Target;
 /// # Errors
 /// If SQLite fails.
 pub async fn carried(
-    read: &SqlitePool,
+    read: &Connections,
     app_id: &AppId,
     key: &ResourceKey,
     kind: ResourceType,
@@ -36,7 +36,7 @@ pub async fn carried(
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn knows_tenant(read: &SqlitePool, app_id: &AppId, target: &Target) -> Result<bool, CatalogueError> {
+pub async fn knows_tenant(read: &Connections, app_id: &AppId, target: &Target) -> Result<bool, CatalogueError> {
     let identity = Identity::of(target);
     let known = sqlx::query_scalar(
         "SELECT EXISTS (
@@ -57,7 +57,7 @@ pub async fn knows_tenant(read: &SqlitePool, app_id: &AppId, target: &Target) ->
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn ask_again(write: &SqlitePool, id: ResourceId) -> Result<(), CatalogueError> {
+pub async fn ask_again(write: &Connections, id: ResourceId) -> Result<(), CatalogueError> {
     sqlx::query(
         "UPDATE resources
          SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
@@ -73,7 +73,7 @@ pub async fn ask_again(write: &SqlitePool, id: ResourceId) -> Result<(), Catalog
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn ask_again_if_configured(write: &SqlitePool, id: ResourceId) -> Result<(), CatalogueError> {
+pub async fn ask_again_if_configured(write: &Connections, id: ResourceId) -> Result<(), CatalogueError> {
     sqlx::query(
         "UPDATE resources
          SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
@@ -90,7 +90,7 @@ pub async fn ask_again_if_configured(write: &SqlitePool, id: ResourceId) -> Resu
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn give_back(write: &SqlitePool, id: ResourceId, owner: &str) -> Result<(), CatalogueError> {
+pub async fn give_back(write: &Connections, id: ResourceId, owner: &str) -> Result<(), CatalogueError> {
     let sql = format!(
         "UPDATE resources SET state = {UNCLAIMED_STATE}, lease_owner = NULL, lease_until = NULL
          WHERE resource_row_id = ? AND state = 'running' AND lease_owner = ?"
@@ -104,7 +104,7 @@ pub async fn give_back(write: &SqlitePool, id: ResourceId, owner: &str) -> Resul
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn forget(write: &SqlitePool, id: ResourceId) -> Result<(), CatalogueError> {
+pub async fn forget(write: &Connections, id: ResourceId) -> Result<(), CatalogueError> {
     sqlx::query(
         "DELETE FROM resources WHERE resource_row_id = ? AND state NOT IN ('stored', 'running') AND sha256 IS NULL",
     )

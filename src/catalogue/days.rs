@@ -39,9 +39,9 @@ impl DayTally {
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn up_to(catalogue: &Catalogue, until: Day, days: u32) -> Result<Vec<DayTally>, CatalogueError> {
-    let mut snapshot = catalogue.read().begin().await?;
+    let mut snapshot = catalogue.snapshot().await?;
     let mut known: BTreeMap<Day, DayTally> =
-        read(&mut snapshot, until, days).await?.into_iter().map(|tally| (tally.day, tally)).collect();
+        read(snapshot.connection(), until, days).await?.into_iter().map(|tally| (tally.day, tally)).collect();
     Ok(until.and_before(days).map(|day| known.remove(&day).unwrap_or_else(|| DayTally::empty(day))).collect())
 }
 

@@ -1,8 +1,9 @@
 //! The inbox: deliveries as they came, and what became of them.
 
+use crate::catalogue::connections::Connections;
 use futures_util::{Stream, TryStreamExt};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::{CatalogueError, Transaction, is_usual};
 use crate::domain::id::{AppId, EventRowId};
@@ -67,7 +68,7 @@ impl Outcome {
 ///
 /// # Errors
 /// If SQLite fails; then none of them is written.
-pub async fn append(write: &SqlitePool, events: &[NewEvent]) -> Result<(), CatalogueError> {
+pub async fn append(write: &Connections, events: &[NewEvent]) -> Result<(), CatalogueError> {
     let mut insert = QueryBuilder::<Sqlite>::new(
         "INSERT INTO events (app_id, event_id, event_type, message_id, received_at, payload) ",
     );
@@ -97,7 +98,7 @@ pub struct DamagedEvent {
 /// # Errors
 /// If SQLite fails.
 pub async fn replayed(
-    read: &SqlitePool,
+    read: &Connections,
     limit: u32,
 ) -> Result<Vec<Result<WaitingEvent, DamagedEvent>>, CatalogueError> {
     // Only what was expanded before can be replayed: the cursor must not jump over new deliveries.
@@ -108,7 +109,7 @@ pub async fn replayed(
              AND event_row_id <= (SELECT expanded_through FROM inbox_cursor)
          LIMIT +?",
     );
-    take(replayed.bind(limit).fetch(read)).await
+    take(replayed.bind(limit).fetch(&mut *read.acquire().await?)).await
 }
 
 /// Deliveries that were never expanded and came after one that is known, in order of arrival, at most `limit`
@@ -117,7 +118,7 @@ pub async fn replayed(
 /// # Errors
 /// If SQLite fails.
 pub async fn new(
-    read: &SqlitePool,
+    read: &Connections,
     after: EventRowId,
     limit: u32,
 ) -> Result<Vec<Result<WaitingEvent, DamagedEvent>>, CatalogueError> {
@@ -128,7 +129,7 @@ pub async fn new(
          ORDER BY event_row_id
          LIMIT +?",
     );
-    take(new.bind(after.0).bind(limit).fetch(read)).await
+    take(new.bind(after.0).bind(limit).fetch(&mut *read.acquire().await?)).await
 }
 
 async fn take(
@@ -193,7 +194,7 @@ pub async fn settle(
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn backlog(read: &SqlitePool) -> Result<Option<Timestamp>, CatalogueError> {
+pub async fn backlog(read: &Connections) -> Result<Option<Timestamp>, CatalogueError> {
     let oldest: Option<i64> = sqlx::query_scalar(
         "SELECT received_at FROM events
          WHERE event_row_id > (SELECT expanded_through FROM inbox_cursor)

@@ -1,6 +1,7 @@
 //! Forwards in the queue, and resources that are asked from the same forward.
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use crate::catalogue::connections::Connections;
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, ChatId, MessageId, ResourceId, TenantKey};
@@ -19,7 +20,7 @@ pub struct Surroundings {
 /// # Errors
 /// If SQLite fails.
 pub async fn surroundings(
-    read: &SqlitePool,
+    read: &Connections,
     app_id: &AppId,
     message_id: &MessageId,
 ) -> Result<Option<Surroundings>, CatalogueError> {

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
+use crate::catalogue::connections::Connections;
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, ChatId, EventRowId, MessageId, OpenId};
@@ -80,7 +81,11 @@ pub async fn insert(
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn mark_unreadable(write: &SqlitePool, app_id: &AppId, message_id: &MessageId) -> Result<(), CatalogueError> {
+pub async fn mark_unreadable(
+    write: &Connections,
+    app_id: &AppId,
+    message_id: &MessageId,
+) -> Result<(), CatalogueError> {
     sqlx::query("UPDATE messages SET problem = ? WHERE app_id = ? AND message_id = ?")
         .bind(Problem::ContentUnreadable.as_str())
         .bind(app_id.as_str())

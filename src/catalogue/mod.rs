@@ -1,6 +1,6 @@
 //! The catalogue: what was delivered and where every resource stands. The only place with SQL.
 //!
-//! SQLite in WAL mode with one writing connection and a pool of reading ones. `synchronous=FULL`:
+//! SQLite in WAL mode with one writing connection and a few reading ones. `synchronous=FULL`:
 //! what was committed survives a power cut, which is what an answer of 200 promises.
 
 pub mod app_tickets;
@@ -8,6 +8,7 @@ pub mod by_hand;
 pub mod changes;
 pub mod chats;
 pub mod cleared;
+pub mod connections;
 pub mod days;
 mod direct;
 pub mod endings;
@@ -36,9 +37,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use self::connections::{Connections, Held};
 use self::direct::Direct;
 
 /// The catalogue's file name inside the data directory.
@@ -54,7 +56,7 @@ const CHECKPOINT_PAGES: &str = "16000";
 const WRITER_CACHE_KIB: &str = "-8192";
 const READER_CACHE_KIB: &str = "-2048";
 /// Connections for reading: pages and API calls overlap, memory stays small.
-const READERS: u32 = 4;
+const READERS: usize = 4;
 
 /// Statements for more rows than this are not kept prepared. Batches come in every size, and the
 /// statement for each size is another one: what is kept must stay small, and what is usual cheap.
@@ -65,8 +67,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// An open catalogue. Cloned freely.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
-    read: SqlitePool,
-    write: Option<SqlitePool>,
+    read: Connections,
+    write: Option<Connections>,
     direct: Arc<Direct>,
 }
 
@@ -158,7 +160,7 @@ impl CatalogueError {
 
 /// Several changes that are made together or not at all. Dropping it makes none of them.
 #[derive(Debug)]
-pub struct Transaction(sqlx::Transaction<'static, Sqlite>);
+pub struct Transaction(Held);
 
 impl Transaction {
     /// Makes the changes durable.
@@ -188,18 +190,10 @@ impl Catalogue {
             migrate(&mut connection, path).await?;
             connection.close().await?;
         }
-        let write = SqlitePoolOptions::new()
-            .max_connections(1)
-            .min_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            // A file needs no look whether it is still there, and each look is a trip to the
-            // connection's thread.
-            .test_before_acquire(false)
-            // What would undo a statement stays in memory: SQLite would make a file of it for each batch.
-            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB).pragma("temp_store", "memory"))
-            .await?;
-        let read = read_pool(options.create_if_missing(false)).await?;
+        // What would undo a statement stays in memory: SQLite would make a file of it for each batch.
+        let writing = options.clone().pragma("cache_size", WRITER_CACHE_KIB).pragma("temp_store", "memory");
+        let write = Connections::open(writing, 1).await?;
+        let read = readers(options.create_if_missing(false)).await?;
         Ok(Self { read, write: Some(write), direct: Arc::new(Direct::to(path.to_owned())) })
     }
 
@@ -212,14 +206,14 @@ impl Catalogue {
         if !path.is_file() {
             return Err(CatalogueError::Missing(path.to_owned()));
         }
-        let read = read_pool(connect_options(path).read_only(true)).await?;
+        let read = readers(connect_options(path).read_only(true)).await?;
         check_version(&read, path).await?;
         Ok(Self { read, write: None, direct: Arc::new(Direct::to(path.to_owned())) })
     }
 
     /// The connections for reading.
     #[must_use]
-    pub fn read(&self) -> &SqlitePool {
+    pub fn read(&self) -> &Connections {
         &self.read
     }
 
@@ -227,8 +221,16 @@ impl Catalogue {
     ///
     /// # Errors
     /// If the catalogue was opened for reading only.
-    pub fn write(&self) -> Result<&SqlitePool, CatalogueError> {
+    pub fn write(&self) -> Result<&Connections, CatalogueError> {
         self.write.as_ref().ok_or(CatalogueError::ReadOnly)
+    }
+
+    /// A transaction for reading: everything that is read in it is as it was at one moment.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn snapshot(&self) -> Result<Transaction, CatalogueError> {
+        Ok(Transaction(self.read.begin("BEGIN").await?))
     }
 
     /// Takes the write lock for several changes that belong together.
@@ -236,7 +238,7 @@ impl Catalogue {
     /// # Errors
     /// If the catalogue is open for reading only, or the lock cannot be had.
     pub async fn begin(&self) -> Result<Transaction, CatalogueError> {
-        Ok(Transaction(self.write()?.begin_with("BEGIN IMMEDIATE").await?))
+        Ok(Transaction(self.write()?.begin("BEGIN IMMEDIATE").await?))
     }
 
     /// Whether the write lock can be had.
@@ -244,7 +246,7 @@ impl Catalogue {
     /// # Errors
     /// Why it cannot.
     pub async fn check_writable(&self) -> Result<(), CatalogueError> {
-        Ok(self.begin().await?.0.rollback().await?)
+        self.begin().await.map(drop)
     }
 
     /// Closes every connection; the last one out folds the log into the file.
@@ -272,9 +274,8 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn read_pool(options: SqliteConnectOptions) -> Result<SqlitePool, CatalogueError> {
-    let options = options.pragma("query_only", "1").pragma("cache_size", READER_CACHE_KIB);
-    Ok(SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false).connect_with(options).await?)
+async fn readers(options: SqliteConnectOptions) -> Result<Connections, CatalogueError> {
+    Ok(Connections::open(options.pragma("query_only", "1").pragma("cache_size", READER_CACHE_KIB), READERS).await?)
 }
 
 /// A lock on the directory, so that two processes that meet a new catalogue migrate it in turn;
@@ -300,10 +301,10 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), C
     })
 }
 
-async fn check_version(pool: &SqlitePool, path: &Path) -> Result<(), CatalogueError> {
+async fn check_version(read: &Connections, path: &Path) -> Result<(), CatalogueError> {
     let known = known_version();
     let found: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success")
-        .fetch_one(pool)
+        .fetch_one(read)
         .await
         .map_err(|error| match error {
             sqlx::Error::Database(_) => CatalogueError::Foreign(path.to_owned()),

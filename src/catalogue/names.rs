@@ -3,8 +3,9 @@
 //! A name is due at first sight, and again when it has grown old; until when a name counts as
 //! young is decided by whoever looks it up.
 
+use crate::catalogue::connections::Connections;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::tenants::TENANT_OF_PLACE;
 use super::{CatalogueError, Transaction};
@@ -28,7 +29,7 @@ pub struct NamelessChat {
 /// # Errors
 /// If SQLite fails.
 pub async fn chats_due(
-    read: &SqlitePool,
+    read: &Connections,
     app_id: &AppId,
     now: Timestamp,
     limit: u32,
@@ -65,7 +66,7 @@ pub struct Nameless {
 /// # Errors
 /// If SQLite fails.
 pub async fn people_due(
-    read: &SqlitePool,
+    read: &Connections,
     app_id: &AppId,
     now: Timestamp,
     limit: u32,
@@ -93,7 +94,7 @@ pub async fn people_due(
 /// # Errors
 /// If SQLite fails.
 pub async fn members_due(
-    read: &SqlitePool,
+    read: &Connections,
     app_id: &AppId,
     chat_id: &ChatId,
     now: Timestamp,

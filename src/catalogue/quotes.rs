@@ -1,6 +1,7 @@
 //! Quoted messages: what somebody answered without it ever having been told to us.
 
-use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
+use crate::catalogue::connections::Connections;
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::cleared::{BATCH, Portion};
 use super::forwards::Surroundings;
@@ -177,7 +178,7 @@ pub async fn settle(
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn requeue_configured(write: &SqlitePool) -> Result<u64, CatalogueError> {
+pub async fn requeue_configured(write: &Connections) -> Result<u64, CatalogueError> {
     let mut update = QueryBuilder::<Sqlite>::new(
         "UPDATE quoted_messages SET state = 'pending', attempts = 0 WHERE state = 'failed' AND reason_code IN (",
     );

@@ -1,6 +1,7 @@
 //! The texts of reasons, in a table so that views can show them.
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use crate::catalogue::connections::Connections;
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::CatalogueError;
 use crate::domain::reason::ReasonCode;
@@ -9,7 +10,7 @@ use crate::domain::reason::ReasonCode;
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn write_texts(write: &SqlitePool, reasons: &[ReasonCode]) -> Result<(), CatalogueError> {
+pub async fn write_texts(write: &Connections, reasons: &[ReasonCode]) -> Result<(), CatalogueError> {
     let mut insert =
         QueryBuilder::<Sqlite>::new("INSERT INTO reasons (reason_code, state, cause_en, remedy_zh, remedy_en) ");
     insert.push_values(reasons, |mut row, reason| {

@@ -5,7 +5,8 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Row, SqlitePool};
+use crate::catalogue::connections::Connections;
+use sqlx::Row;
 
 use super::retry::json_list;
 use super::{CatalogueError, Transaction};
@@ -87,7 +88,7 @@ pub async fn among(
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn set_policy(write: &SqlitePool, policy: OnRecall) -> Result<u64, CatalogueError> {
+pub async fn set_policy(write: &Connections, policy: OnRecall) -> Result<u64, CatalogueError> {
     let hide = policy == OnRecall::Hide;
     sqlx::query("UPDATE recall_policy SET hide = ?").bind(hide).execute(write).await?;
     let changed = sqlx::query("UPDATE messages SET hidden = ?1 WHERE recalled_at IS NOT NULL AND hidden <> ?1")

@@ -3,8 +3,9 @@
 //! pending → (claim) running → stored, pending, blocked, gone or impossible.
 //! How a try ends is next door, in `endings`; reading for people, in `listing`.
 
+use crate::catalogue::connections::Connections;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::retry::json_list;
 use super::{CatalogueError, Transaction, tickets};
@@ -103,7 +104,7 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
 /// # Errors
 /// If SQLite fails.
 pub async fn insert_by_hand(
-    write: &SqlitePool,
+    write: &Connections,
     (app_id, tenant_key): (&AppId, Option<&TenantKey>),
     target: &Target,
     now: Timestamp,
@@ -279,7 +280,7 @@ const CLAIMED_COLUMNS: &str = "RETURNING resource_row_id, app_id, tenant_key, so
 /// # Errors
 /// If SQLite fails.
 pub async fn claim(
-    write: &SqlitePool,
+    write: &Connections,
     (app_id, queue): (&AppId, Queue),
     lease: Lease<'_>,
     now: Timestamp,
@@ -339,7 +340,7 @@ pub async fn claim(
 }
 
 /// Ends a claimed resource whose row is damaged: nothing could be asked for, and the others go on.
-async fn give_up(write: &SqlitePool, row: &SqliteRow, error: &CatalogueError) -> Result<(), CatalogueError> {
+async fn give_up(write: &Connections, row: &SqliteRow, error: &CatalogueError) -> Result<(), CatalogueError> {
     let row: i64 = row.try_get("resource_row_id")?;
     tracing::error!(resource.row = row, error = %chain(error), "Gave up a resource whose row is damaged");
     sqlx::query(
@@ -370,7 +371,7 @@ pub enum Take {
 /// # Errors
 /// If SQLite fails or the row is damaged.
 pub async fn claim_one(
-    write: &SqlitePool,
+    write: &Connections,
     id: ResourceId,
     take: Take,
     lease: Lease<'_>,
@@ -399,7 +400,10 @@ pub async fn claim_one(
 ///
 /// # Errors
 /// If SQLite fails or the row is damaged.
-pub async fn standing(read: &SqlitePool, id: ResourceId) -> Result<Option<(State, Option<Timestamp>)>, CatalogueError> {
+pub async fn standing(
+    read: &Connections,
+    id: ResourceId,
+) -> Result<Option<(State, Option<Timestamp>)>, CatalogueError> {
     let row: Option<(String, Option<i64>)> =
         sqlx::query_as("SELECT state, next_attempt_at FROM resources WHERE resource_row_id = ?")
             .bind(id.0)
@@ -503,7 +507,7 @@ fn read_ticket_image(key: &str, index_asked: i64) -> Option<Target> {
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn renew_leases(write: &SqlitePool, lease: Lease<'_>, ids: &[ResourceId]) -> Result<(), CatalogueError> {
+pub async fn renew_leases(write: &Connections, lease: Lease<'_>, ids: &[ResourceId]) -> Result<(), CatalogueError> {
     sqlx::query(
         "UPDATE resources SET lease_until = ?
          WHERE state = 'running' AND lease_owner = ? AND resource_row_id IN (SELECT value FROM json_each(?))",
@@ -520,7 +524,7 @@ pub async fn renew_leases(write: &SqlitePool, lease: Lease<'_>, ids: &[ResourceI
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn reclaim_expired(write: &SqlitePool, now: Timestamp) -> Result<u64, CatalogueError> {
+pub async fn reclaim_expired(write: &Connections, now: Timestamp) -> Result<u64, CatalogueError> {
     let mut update = QueryBuilder::<Sqlite>::new("UPDATE resources SET state = ");
     update
         .push(UNCLAIMED_STATE)
@@ -534,7 +538,7 @@ pub async fn reclaim_expired(write: &SqlitePool, now: Timestamp) -> Result<u64, 
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn reclaim_of(write: &SqlitePool, owner: &str) -> Result<u64, CatalogueError> {
+pub async fn reclaim_of(write: &Connections, owner: &str) -> Result<u64, CatalogueError> {
     let mut update = QueryBuilder::<Sqlite>::new("UPDATE resources SET state = ");
     update
         .push(UNCLAIMED_STATE)
@@ -548,7 +552,7 @@ pub async fn reclaim_of(write: &SqlitePool, owner: &str) -> Result<u64, Catalogu
 /// # Errors
 /// If SQLite fails.
 pub async fn any_due(
-    read: &SqlitePool,
+    read: &Connections,
     (app_id, queue): (&AppId, Queue),
     now: Timestamp,
 ) -> Result<bool, CatalogueError> {

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::catalogue::connections::Connections;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use sqlx::{Row as _, SqliteConnection};
 
 use super::days::{self, DayTally};
+use super::listing::chat::person_of_direct_chat;
 use super::{Catalogue, CatalogueError};
+use crate::domain::chat::Title;
 use crate::domain::download::State;
 use crate::domain::id::{AppId, ChatId};
 use crate::domain::resource::Role;
@@ -68,10 +71,24 @@ pub struct LargeChat {
     pub chat_id: ChatId,
     /// Its name, if it was looked up.
     pub chat_name: Option<String>,
+    /// `p2p` or `group`.
+    #[serde(skip)]
+    pub chat_type: Option<String>,
+    /// What the one person in it is called, where there is but one.
+    #[serde(skip)]
+    pub person: Option<String>,
     /// Its stored resources.
     pub stored: u64,
     /// Their bytes, equal ones counted each time.
     pub bytes: u64,
+}
+
+impl LargeChat {
+    /// What people know it by.
+    #[must_use]
+    pub fn title(&self) -> Title<'_> {
+        Title::new(&self.chat_id, self.chat_name.as_deref(), self.chat_type.as_deref(), self.person.as_deref())
+    }
 }
 
 impl Default for Statistics {
@@ -99,8 +116,8 @@ impl Default for Statistics {
 /// If the catalogue cannot be read.
 pub async fn statistics(catalogue: &Catalogue) -> Result<Statistics, CatalogueError> {
     // One transaction, so that the numbers belong together while the writer goes on.
-    let mut snapshot = catalogue.read().begin().await?;
-    read(&mut snapshot).await
+    let mut snapshot = catalogue.snapshot().await?;
+    read(snapshot.connection()).await
 }
 
 /// The statistics of one moment, by day and by chat too.
@@ -108,11 +125,11 @@ pub async fn statistics(catalogue: &Catalogue) -> Result<Statistics, CatalogueEr
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn breakdown(catalogue: &Catalogue) -> Result<Breakdown, CatalogueError> {
-    let mut snapshot = catalogue.read().begin().await?;
+    let mut snapshot = catalogue.snapshot().await?;
     Ok(Breakdown {
-        statistics: read(&mut snapshot).await?,
-        days: days::newest(&mut snapshot, DAYS).await?,
-        largest_chats: largest_chats(&mut snapshot).await?,
+        statistics: read(snapshot.connection()).await?,
+        days: days::newest(snapshot.connection(), DAYS).await?,
+        largest_chats: largest_chats(snapshot.connection()).await?,
     })
 }
 
@@ -172,7 +189,7 @@ async fn oldest_pending_at(db: &mut SqliteConnection) -> Result<Option<Timestamp
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn oldest_pending_of(read: &SqlitePool, apps: &[AppId]) -> Result<Option<Timestamp>, CatalogueError> {
+pub async fn oldest_pending_of(read: &Connections, apps: &[AppId]) -> Result<Option<Timestamp>, CatalogueError> {
     // The plus keeps SQLite from reading all rows of an app to sort them: the index of the unfinished
     // ones begins with the oldest.
     let oldest = sqlx::query_scalar(
@@ -189,7 +206,7 @@ pub async fn oldest_pending_of(read: &SqlitePool, apps: &[AppId]) -> Result<Opti
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn unfinished_of_others(read: &SqlitePool, apps: &[AppId]) -> Result<Vec<(String, u64)>, CatalogueError> {
+pub async fn unfinished_of_others(read: &Connections, apps: &[AppId]) -> Result<Vec<(String, u64)>, CatalogueError> {
     let others = sqlx::query_as(
         "SELECT app_id, COUNT(*) FROM resources
          WHERE state IN ('pending', 'running') AND +app_id NOT IN (SELECT value FROM json_each(?))
@@ -213,14 +230,16 @@ async fn last_event_at(db: &mut SqliteConnection) -> Result<Option<Timestamp>, C
 }
 
 async fn largest_chats(db: &mut SqliteConnection) -> Result<Vec<LargeChat>, CatalogueError> {
-    let rows = sqlx::query(
-        "SELECT t.app_id, t.chat_id, c.name, t.resources, t.bytes
+    let rows = sqlx::query(concat!(
+        "SELECT t.app_id, t.chat_id, c.name, c.chat_type, t.resources, t.bytes, ",
+        person_of_direct_chat!(),
+        " AS person
          FROM chat_tallies AS t
          LEFT JOIN chats AS c ON c.app_id = t.app_id AND c.chat_id = t.chat_id
          WHERE t.state = 'stored' AND t.bytes > 0 AND t.chat_id <> ''
          ORDER BY t.bytes DESC
          LIMIT ?",
-    )
+    ))
     .bind(LARGEST_CHATS)
     .fetch_all(db)
     .await?;
@@ -229,6 +248,8 @@ async fn largest_chats(db: &mut SqliteConnection) -> Result<Vec<LargeChat>, Cata
             app_id: parsed(row.try_get("app_id")?, "chat_tallies", "app_id")?,
             chat_id: parsed(row.try_get("chat_id")?, "chat_tallies", "chat_id")?,
             chat_name: row.try_get("name")?,
+            chat_type: row.try_get("chat_type")?,
+            person: row.try_get("person")?,
             stored: count(row.try_get("resources")?, "chat_tallies", "resources")?,
             bytes: count(row.try_get("bytes")?, "chat_tallies", "bytes")?,
         })

@@ -1,6 +1,7 @@
 //! Tenants: in whose name a store app asks. The messages of the archive tell.
 
-use sqlx::{Row, SqlitePool};
+use crate::catalogue::connections::Connections;
+use sqlx::Row;
 
 use super::CatalogueError;
 use crate::domain::id::{AppId, TenantKey};
@@ -19,7 +20,7 @@ pub(super) const TENANT_OF_PLACE: &str = "(
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn of_app(read: &SqlitePool, app_id: &AppId, limit: u32) -> Result<Vec<TenantKey>, CatalogueError> {
+pub async fn of_app(read: &Connections, app_id: &AppId, limit: u32) -> Result<Vec<TenantKey>, CatalogueError> {
     let sql = format!(
         "SELECT DISTINCT tenant_key FROM (
              SELECT {TENANT_OF_PLACE} AS tenant_key FROM chats AS place WHERE place.app_id = ?

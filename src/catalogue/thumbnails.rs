@@ -1,8 +1,9 @@
 //! Thumbnails: which picture stands for a resource, and which blobs there are to make one of.
 
+use crate::catalogue::connections::Connections;
 use rusqlite::OptionalExtension as _;
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqlitePool};
 
 use super::{Catalogue, CatalogueError};
 use crate::domain::digest::Digest;
@@ -56,7 +57,7 @@ pub fn picture_of(catalogue: &Catalogue, id: ResourceId) -> Result<Option<Pictur
 ///
 /// # Errors
 /// If the catalogue cannot be read.
-pub async fn last_arrived(read: &SqlitePool) -> Result<i64, CatalogueError> {
+pub async fn last_arrived(read: &Connections) -> Result<i64, CatalogueError> {
     Ok(sqlx::query_scalar("SELECT COALESCE(MAX(blob_row_id), 0) FROM blobs").fetch_one(read).await?)
 }
 
@@ -64,7 +65,7 @@ pub async fn last_arrived(read: &SqlitePool) -> Result<i64, CatalogueError> {
 ///
 /// # Errors
 /// If the catalogue cannot be read.
-pub async fn arrived_after(read: &SqlitePool, row: i64, limit: u32) -> Result<Vec<Arrived>, CatalogueError> {
+pub async fn arrived_after(read: &Connections, row: i64, limit: u32) -> Result<Vec<Arrived>, CatalogueError> {
     let blobs = sqlx::query(
         "SELECT blob_row_id AS row, sha256, mime, size_bytes FROM blobs
          WHERE blob_row_id > ? ORDER BY blob_row_id LIMIT ?",
@@ -76,7 +77,7 @@ pub async fn arrived_after(read: &SqlitePool, row: i64, limit: u32) -> Result<Ve
 ///
 /// # Errors
 /// If the catalogue cannot be read.
-pub async fn arrived_before(read: &SqlitePool, row: i64, limit: u32) -> Result<Vec<Arrived>, CatalogueError> {
+pub async fn arrived_before(read: &Connections, row: i64, limit: u32) -> Result<Vec<Arrived>, CatalogueError> {
     let blobs = sqlx::query(
         "SELECT blob_row_id AS row, sha256, mime, size_bytes FROM blobs
          WHERE blob_row_id < ? ORDER BY blob_row_id DESC LIMIT ?",

@@ -1,6 +1,7 @@
 //! Helpdesk tickets: the messages in them, and their images, which are asked for by position.
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use crate::catalogue::connections::Connections;
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::{CatalogueError, Transaction};
 use crate::domain::download::State;
@@ -172,7 +173,7 @@ const NOTE_POST: &str = "INSERT INTO ticket_posts (app_id, ticket_id, msg_id, im
 /// # Errors
 /// If SQLite fails.
 pub async fn note_images(
-    write: &SqlitePool,
+    write: &Connections,
     app_id: &AppId,
     ticket_id: &str,
     msg_id: &str,
@@ -188,7 +189,7 @@ pub async fn note_images(
 /// # Errors
 /// If SQLite fails.
 pub async fn images_of(
-    read: &SqlitePool,
+    read: &Connections,
     app_id: &AppId,
     ticket_id: &str,
     msg_id: &str,

@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Format, FormatOption, Printer, Record, forgive_closed_pipe, human_bytes, value};
-use super::{Exit, Outcome, signals};
+use super::{Exit, Outcome, address, signals};
 use crate::app::{App, AppSetup, Ended, Setup};
 use crate::archive::download::Limits;
 use crate::catalogue::Catalogue;
@@ -74,7 +74,7 @@ pub struct Options {
     #[arg(long)]
     once: bool,
     /// Where to listen [default: 127.0.0.1:8080, or a free port if that is taken]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address::listening)]
     listen: Option<SocketAddr>,
     /// Where to keep the archive [default: a temporary directory that goes afterwards]
     #[arg(long, value_name = "DIR")]

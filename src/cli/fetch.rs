@@ -38,7 +38,8 @@ What people sent is a `resource`: message and key belong together. `image` and `
 what this app itself uploaded; if a message in the archive carries the key, that is fetched instead.
 
 Examples:
-  larkive fetch resource --message om_dc13264520392913993dd051dba21dcf --key file_456a92d6-c6ea-4de4-ac3f-7afcf44ac78g --type file
+  larkive fetch resource --message om_dc13264520392913993dd051dba21dcf \\
+    --key file_456a92d6-c6ea-4de4-ac3f-7afcf44ac78g --type file
   larkive fetch image --key img_8d5181ca-0aed-40f0-b0d1-b1452132afbg
   larkive fetch baike --list tokens.txt
   larkive fetch lingo --all

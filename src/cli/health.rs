@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use reqwest::redirect::Policy;
 use url::Url;
 
-use super::{Exit, Outcome};
+use super::{Exit, Outcome, address};
 use crate::config::Settings;
 use crate::domain::error::chain;
 
@@ -25,7 +25,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 )]
 pub struct Options {
     /// Where the archive listens
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address::web)]
     pub url: Option<Url>,
 }
 

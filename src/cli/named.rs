@@ -42,7 +42,8 @@ impl fmt::Display for Named {
         match self {
             Self::Resource(id) => write!(f, "resource {id}"),
             Self::Bytes(digest) => write!(f, "resource with the SHA-256 {digest}"),
-            Self::Message(id) => write!(f, "resource in a message {:?}", id.as_str()),
+            Self::Message(id) if id.as_str().starts_with("om_") => write!(f, "resource in a message {:?}", id.as_str()),
+            Self::Message(id) => write!(f, "resource, message or SHA-256 {:?}", id.as_str()),
         }
     }
 }

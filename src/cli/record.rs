@@ -21,7 +21,7 @@ impl Record for Resource {
             self.role.to_string(),
             value(self.size_bytes.map(human_bytes)),
             self.file_name.clone().unwrap_or_else(|| self.key.to_string()),
-            value(self.chat_name.as_ref().or(self.chat_id.as_ref().map(|id| id.as_str().to_owned()).as_ref())),
+            value(self.chat_title().map(|title| title.told("direct"))),
             value(self.reason_code),
         ]
     }

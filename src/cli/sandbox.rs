@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Exit, Outcome};
+use super::{Exit, Outcome, address};
 use crate::sandbox::{Sandbox, SandboxOptions};
 
 const EXAMPLES: &str = "\
@@ -35,7 +35,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The address to listen on
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081", value_parser = address::listening)]
     pub listen: SocketAddr,
     /// A directory with files to serve; a file's name is its key
     #[arg(long, value_name = "DIR")]

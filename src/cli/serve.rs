@@ -20,7 +20,7 @@ use crate::picture::apart::this_program;
 /// The first SIGINT or SIGTERM finishes what is under way, a second one stops at once.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  FEISHU_APP_ID=cli_a1b2 FEISHU_APP_SECRET=… FEISHU_VERIFICATION_TOKEN=… FEISHU_ENCRYPT_KEY=… larkive serve\n\nExit codes: 0 after a signal, 1 a task crashed, 2 could not start (configuration, address taken, catalogue newer or in use)."
+    after_help = "Example:\n  FEISHU_APP_ID=cli_a1b2 FEISHU_APP_SECRET=… \\\n    FEISHU_VERIFICATION_TOKEN=… FEISHU_ENCRYPT_KEY=… larkive serve\n\nExit codes: 0 after a signal, 1 a task crashed, 2 could not start (configuration, address taken, catalogue newer or in use)."
 )]
 pub struct Options {}
 

@@ -7,6 +7,7 @@ use super::{Exit, Outcome};
 use crate::catalogue::Catalogue;
 use crate::catalogue::days::DayTally;
 use crate::catalogue::statistics::{Breakdown, LargeChat, Statistics, breakdown};
+use crate::domain::chat::Title;
 use clap::Args;
 
 /// Count what is in the archive: by state, role, day and chat, bytes, and bytes saved by keeping equal ones once
@@ -95,9 +96,14 @@ fn in_words(DayTally { found, stored, bytes, saved_bytes, .. }: &DayTally) -> St
     format!("{found} found, {stored} stored, {bytes} bytes, {saved_bytes} of them saved")
 }
 
-fn chat_in_words(LargeChat { chat_name, stored, bytes, .. }: &LargeChat) -> String {
-    let name = chat_name.as_deref().map(|name| format!("   {}", visible(name))).unwrap_or_default();
-    format!("{stored} stored, {bytes} bytes{name}")
+fn chat_in_words(chat: &LargeChat) -> String {
+    let LargeChat { stored, bytes, .. } = chat;
+    let title = match chat.title() {
+        // It stands at the beginning of the line.
+        Title::Id(_) | Title::Direct { person: None, .. } => String::new(),
+        known => format!("   {}", visible(&known.told("direct"))),
+    };
+    format!("{stored} stored, {bytes} bytes{title}")
 }
 
 #[cfg(test)]

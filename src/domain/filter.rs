@@ -64,7 +64,7 @@ pub enum FilterError {
     #[error("there is no filter {0:?}; there are {all}", all = Filter::NAMES.join(", "))]
     UnknownName(String),
     /// A value is not one that this filter takes.
-    #[error("{name}: {value:?} does not fit: {problem}")]
+    #[error("{}", refusal(name, value, problem))]
     BadValue {
         /// The filter.
         name: &'static str,
@@ -81,6 +81,16 @@ pub enum FilterError {
         /// What is wrong there.
         problem: QueryProblem,
     },
+}
+
+/// What is wrong with a value, which is named once: most problems do so themselves.
+fn refusal(name: &str, value: &str, problem: &ValueProblem) -> String {
+    let (value, problem) = (format!("{value:?}"), problem.to_string());
+    if problem.contains(&value) {
+        format!("{name}: {problem}")
+    } else {
+        format!("{name}: {value} does not fit: {problem}")
+    }
 }
 
 /// What is wrong with the value of a filter.

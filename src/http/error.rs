@@ -60,7 +60,7 @@ impl Problem {
     /// The caller did not say who they are, or not rightly.
     #[must_use]
     pub fn unauthorized() -> Self {
-        let detail = "send the header `Authorization: Bearer <LARKIVE_ADMIN_TOKEN>`";
+        let detail = "the token is missing or wrong; send the header `Authorization: Bearer <LARKIVE_ADMIN_TOKEN>`";
         let header = Some((header::WWW_AUTHENTICATE, "Bearer".to_owned()));
         Self { header, ..Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail) }
     }

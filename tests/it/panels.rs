@@ -134,11 +134,11 @@ async fn the_overview_tells_what_came_in_and_what_needs_a_person() {
     let browser = Browser::sign_in(&app).await;
     let page = browser.read("/").await;
     for shown in [
-        "All systems work",
+        "Everything works",
         "Ask the group owner to allow downloads",
         "group owner",
         "href=\"/failed/restricted_mode?app_id=cli_test\"",
-        "In all 4. The most on 2026-01-01: 4.",
+        "4 in all. Most on 2026-01-01: 4.",
         "role=\"img\" aria-labelledby=\"received-title received-summary\"",
         "<th scope=\"row\">2026-01-01</th>",
     ] {
@@ -294,6 +294,7 @@ async fn a_quoted_message_that_could_not_be_had_is_shown_and_asked_for_again() {
     for shown in ["Quoted messages that could not be had", &quoted, "om_1", "230002", "app_not_in_chat"] {
         assert!(page.contains(shown), "{shown}\n{page}");
     }
+    assert!(browser.read("/").await.contains("Quoted messages that could not be had: 1<"));
     let (_, chinese) = browser.get_in("zh-CN", "/failed").await;
     assert!(chinese.contains("未能取得的被回复消息") && chinese.contains("重新查询"), "{chinese}");
 
@@ -318,6 +319,7 @@ async fn what_a_hidden_message_quotes_is_hidden_too() {
     app.deliver_payload(&recall.payload(app.sender.app(), app.clock.now())).await;
     app.drain().await;
     assert!(!browser.read("/failed").await.contains("om_never_seen"));
+    assert!(!browser.read("/").await.contains("Quoted messages"));
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ fn page(head: &str, rows: &str, links: &str) -> String {
 }
 
 fn push_row(rows: &mut String, resource: &Resource, fate: &Fate, up: &str) {
-    let chat = resource.chat_name.clone().or_else(|| resource.chat_id.as_ref().map(ToString::to_string));
+    let chat = resource.chat_title().map(|title| title.told("单聊 direct"));
     let sender = resource.sender.name.clone().or_else(|| resource.sender.open_id.as_ref().map(ToString::to_string));
     let time: String = resource.listed_at.to_string().chars().take(19).collect();
     let _ = writeln!(

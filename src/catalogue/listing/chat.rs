@@ -8,9 +8,26 @@ use super::cursor::{Cursor, Scope};
 use super::decode::Columns;
 use super::{ListingError, Page, PageRequest, cut, resume};
 use crate::catalogue::{Catalogue, CatalogueError};
-use crate::domain::chat::Downloads;
+use crate::domain::chat::{Downloads, Title};
 use crate::domain::id::{AppId, ChatId};
 use crate::domain::time::Timestamp;
+
+/// The name of the person in `c`, if that is a chat of one person with the bot. Only what was
+/// delivered by itself tells who that is: what lies in a forward may be anybody's.
+macro_rules! person_of_direct_chat {
+    () => {
+        "CASE WHEN c.chat_type = 'p2p' THEN (
+            SELECT person.name FROM senders AS person
+            WHERE person.app_id = c.app_id AND person.open_id = (
+                SELECT told.sender_open_id FROM messages AS told
+                WHERE told.app_id = c.app_id AND told.chat_id = c.chat_id
+                    AND told.sender_type = 'user' AND told.event_row_id IS NOT NULL
+                LIMIT 1
+            )
+        ) END"
+    };
+}
+pub(in crate::catalogue) use person_of_direct_chat;
 
 /// A chat, as one app sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -43,6 +60,9 @@ pub struct Chat {
     pub bytes: u64,
     /// When the last message was sent.
     pub last_message_at: Option<Timestamp>,
+    /// What the one person in it is called, where there is but one.
+    #[serde(skip)]
+    pub person: Option<String>,
     #[serde(skip)]
     row_id: i64,
 }
@@ -55,7 +75,7 @@ pub async fn chats(catalogue: &Catalogue, request: &PageRequest, now: Timestamp)
     let scope = Scope { list: "chats", filter: &[] };
     let cursor = resume(request, &scope)?;
     let asked_at = cursor.map_or(now, |cursor| cursor.asked_at);
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "SELECT
             c.chat_row_id, c.app_id, c.chat_id, c.name AS chat_name, c.chat_type, c.bot_in_chat, c.downloads,
             c.disbanded_at, c.messages,
@@ -64,7 +84,9 @@ pub async fn chats(catalogue: &Catalogue, request: &PageRequest, now: Timestamp)
             COALESCE(SUM(t.resources) FILTER (WHERE t.state IN ('pending', 'running')), 0) AS pending,
             COALESCE(SUM(t.resources) FILTER (WHERE t.state IN ('blocked', 'gone', 'impossible')), 0) AS failed,
             COALESCE(SUM(t.bytes) FILTER (WHERE t.state = 'stored'), 0) AS bytes,
-            c.last_message_at
+            c.last_message_at, ",
+        person_of_direct_chat!(),
+        " AS person
         FROM (
             SELECT chat_row_id, app_id, chat_id, name, chat_type, bot_in_chat, downloads, disbanded_at, messages,
                 last_message_at
@@ -76,7 +98,7 @@ pub async fn chats(catalogue: &Catalogue, request: &PageRequest, now: Timestamp)
         LEFT JOIN chat_tallies AS t ON t.app_id = c.app_id AND t.chat_id = c.chat_id
         GROUP BY c.chat_row_id
         ORDER BY c.chat_row_id DESC",
-    )
+    ))
     .bind(cursor.map_or(i64::MAX, |cursor| cursor.row))
     .bind(i64::from(request.limit) + 1)
     .fetch_all(catalogue.read())
@@ -86,6 +108,12 @@ pub async fn chats(catalogue: &Catalogue, request: &PageRequest, now: Timestamp)
 }
 
 impl Chat {
+    /// What people know it by.
+    #[must_use]
+    pub fn title(&self) -> Title<'_> {
+        Title::new(&self.chat_id, self.chat_name.as_deref(), self.chat_type.as_deref(), self.person.as_deref())
+    }
+
     fn decode(row: &SqliteRow) -> Result<Self, CatalogueError> {
         let c = Columns::of(row, "chats", "chat_row_id")?;
         Ok(Self {
@@ -103,6 +131,7 @@ impl Chat {
             failed: c.required("failed", Columns::number)?,
             bytes: c.required("bytes", Columns::number)?,
             last_message_at: c.time("last_message_at")?,
+            person: c.text("person")?,
             row_id: c.row_id(),
         })
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::SqlitePool;
+use crate::catalogue::connections::Connections;
 
 use crate::catalogue::search::{NameRow, chats_with_id, expression, named_like, quoted, role_piece, senders_with_id};
 use crate::catalogue::{Catalogue, CatalogueError};
@@ -197,7 +197,7 @@ struct LookedUp {
     senders: Vec<NameRow>,
 }
 
-async fn look_up(read: &SqlitePool, traits: &Traits) -> Result<LookedUp, CatalogueError> {
+async fn look_up(read: &Connections, traits: &Traits) -> Result<LookedUp, CatalogueError> {
     let ids = |named: &[Named]| named.iter().map(|named| named.id.clone()).collect::<Vec<_>>();
     let mut chats = chats_with_id(read, &ids(&traits.chats)).await?;
     for needle in traits.chats.iter().filter_map(|chat| chat.name.as_ref()) {
@@ -263,7 +263,7 @@ fn lead(filter: &Filter, equalities: &[Equality], has_words: bool) -> Lead {
 
 /// What the text index is asked for: every word, and the marks of what else it knows.
 async fn words(
-    read: &SqlitePool,
+    read: &Connections,
     filter: &Filter,
     search: &Search,
     wanted: &LookedUp,

@@ -3,9 +3,11 @@
 use sqlx::sqlite::SqliteRow;
 
 use super::attention::{BoundedCount, Cause};
+use super::chat::person_of_direct_chat;
 use super::decode::Columns;
 use super::resource::upstream;
 use crate::catalogue::{Catalogue, CatalogueError};
+use crate::domain::chat::Title;
 use crate::domain::download::Upstream;
 use crate::domain::id::{ChatId, MessageId};
 use crate::domain::time::Timestamp;
@@ -42,6 +44,10 @@ pub struct FailedQuote {
     pub chat_id: Option<ChatId>,
     /// The chat's name.
     pub chat_name: Option<String>,
+    /// `p2p` or `group`.
+    pub chat_type: Option<String>,
+    /// What the one person in the chat is called, where there is but one.
+    pub chat_person: Option<String>,
     /// What the platform said when it was last asked.
     pub upstream: Option<Upstream>,
     /// When that was.
@@ -50,7 +56,8 @@ pub struct FailedQuote {
 
 /// The newest of each group, among as many as are counted. Where the message that quotes is hidden,
 /// so is what it quotes.
-const FAILED: &str = "WITH failed AS (
+const FAILED: &str = concat!(
+    "WITH failed AS (
     SELECT q.quoted_row_id, q.app_id, q.reason_code
     FROM quoted_messages AS q
     LEFT JOIN messages AS m ON m.app_id = q.app_id AND m.message_id = q.quoted_by
@@ -65,13 +72,17 @@ const FAILED: &str = "WITH failed AS (
 )
 SELECT
     q.quoted_row_id, q.app_id, q.message_id, q.quoted_by, NULLIF(q.chat_id, '') AS chat_id, c.name AS chat_name,
+    c.chat_type, ",
+    person_of_direct_chat!(),
+    " AS chat_person,
     q.reason_code, q.upstream_http_status, q.upstream_code, q.upstream_msg, q.upstream_log_id, q.asked_at,
     placed.counted
 FROM placed
 JOIN quoted_messages AS q ON q.quoted_row_id = placed.quoted_row_id
 LEFT JOIN chats AS c ON c.app_id = q.app_id AND c.chat_id = q.chat_id
 WHERE placed.place <= ?
-ORDER BY q.reason_code, q.app_id, q.quoted_row_id DESC";
+ORDER BY q.reason_code, q.app_id, q.quoted_row_id DESC"
+);
 
 /// Every group with its newest.
 ///
@@ -96,7 +107,32 @@ pub async fn failed(catalogue: &Catalogue) -> Result<FailedQuotes, CatalogueErro
     Ok(quotes)
 }
 
+/// How many there are.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn count_failed(catalogue: &Catalogue) -> Result<BoundedCount, CatalogueError> {
+    let counted = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM (
+            SELECT 1
+            FROM quoted_messages AS q
+            LEFT JOIN messages AS m ON m.app_id = q.app_id AND m.message_id = q.quoted_by
+            WHERE q.state = 'failed' AND COALESCE(m.hidden, 0) = 0
+            LIMIT ?
+        )",
+    );
+    let counted: i64 = counted.bind(BoundedCount::LIMIT).fetch_one(catalogue.read()).await?;
+    Ok(BoundedCount::of(counted))
+}
+
 impl FailedQuote {
+    /// What people know the chat by.
+    #[must_use]
+    pub fn chat_title(&self) -> Option<Title<'_>> {
+        let (name, person) = (self.chat_name.as_deref(), self.chat_person.as_deref());
+        Some(Title::new(self.chat_id.as_ref()?, name, self.chat_type.as_deref(), person))
+    }
+
     fn decode(row: &SqliteRow) -> Result<Self, CatalogueError> {
         let q = Columns::of(row, "quoted_messages", "quoted_row_id")?;
         Ok(Self {
@@ -104,6 +140,8 @@ impl FailedQuote {
             quoted_by: q.required("quoted_by", Columns::parsed)?,
             chat_id: q.parsed("chat_id")?,
             chat_name: q.text("chat_name")?,
+            chat_type: q.text("chat_type")?,
+            chat_person: q.text("chat_person")?,
             upstream: upstream(&q)?,
             asked_at: q.time("asked_at")?,
         })

@@ -7,11 +7,13 @@ use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use super::chat::person_of_direct_chat;
 use super::decode::{Columns, Packed, Packing, pack};
 use super::message::Sender;
 use super::selection::{FROM_RESOURCES, Sql};
 use crate::catalogue::retry::json_list;
 use crate::catalogue::{Catalogue, CatalogueError};
+use crate::domain::chat::Title;
 use crate::domain::digest::Digest;
 use crate::domain::download::{State, Upstream};
 use crate::domain::id::{AppId, ChatId, MessageId, ResourceId, ResourceKey, TenantKey};
@@ -87,6 +89,9 @@ pub struct Resource {
     /// The time it is listed under.
     #[serde(skip)]
     pub listed_at: Timestamp,
+    /// What the one person in its chat is called, where there is but one.
+    #[serde(skip)]
+    pub chat_person: Option<String>,
     /// Where its bytes are in the store.
     #[serde(skip)]
     pub blob_path: Option<String>,
@@ -118,7 +123,7 @@ pub struct Try {
 }
 
 /// What [`Resource`] is read from: the columns by their names; `blob_path` is the view's own expression.
-const COLUMNS: [Packing; 35] = [
+const COLUMNS: [Packing; 36] = [
     ("resource_row_id", "r.resource_row_id"),
     ("message_row_id", "r.message_row_id"),
     ("app_id", "r.app_id"),
@@ -154,6 +159,7 @@ const COLUMNS: [Packing; 35] = [
     ("stored_at", "r.stored_at"),
     ("recalled_at", "m.recalled_at"),
     ("listed_at", "r.listed_at"),
+    ("chat_person", person_of_direct_chat!()),
 ];
 
 /// All of a resource as one value of a row over the tables of every listing.
@@ -163,6 +169,13 @@ pub(super) static PACKED: LazyLock<String> = LazyLock::new(|| pack(&COLUMNS));
 pub(super) static SELECT_RESOURCES: LazyLock<String> = LazyLock::new(|| format!("SELECT {} AS value", *PACKED));
 
 impl Resource {
+    /// What people know its chat by.
+    #[must_use]
+    pub fn chat_title(&self) -> Option<Title<'_>> {
+        let (name, person) = (self.chat_name.as_deref(), self.chat_person.as_deref());
+        Some(Title::new(self.chat_id.as_ref()?, name, self.chat_type.as_deref(), person))
+    }
+
     /// Reads one from a row of [`SELECT_RESOURCES`].
     pub(super) fn of_row(row: &SqliteRow) -> Result<Self, CatalogueError> {
         Self::decode(row.try_get("value")?)
@@ -208,6 +221,7 @@ impl Resource {
             stored_at: r.time("stored_at")?,
             recalled_at: m.time("recalled_at")?,
             listed_at: r.required("listed_at", Columns::time)?,
+            chat_person: r.text("chat_person")?,
             blob_path: sha256.filter(|_| state == State::Stored).map(blob_path),
         })
     }
@@ -254,6 +268,21 @@ pub async fn find_all(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<Vec<R
     sql.push_bind(json_list(ids)).push(")) AND COALESCE(m.hidden, 0) = 0");
     let rows = sql.build().fetch_all(catalogue.read()).await?;
     rows.iter().map(Resource::of_row).collect()
+}
+
+/// Those of these ids that are of resources, each of them once, in the order of listings.
+///
+/// # Errors
+/// If the catalogue cannot be read.
+pub async fn in_order(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<Vec<ResourceId>, CatalogueError> {
+    let rows = sqlx::query_scalar(
+        "SELECT resource_row_id
+        FROM resources
+        WHERE resource_row_id IN (SELECT value FROM json_each(?))
+        ORDER BY listed_at DESC, resource_row_id DESC",
+    );
+    let rows: Vec<i64> = rows.bind(json_list(ids)).fetch_all(catalogue.read()).await?;
+    Ok(rows.into_iter().map(ResourceId).collect())
 }
 
 /// Adds its tries to a resource.

@@ -12,7 +12,9 @@ pub(super) use names::{NameRow, chats_with_id, named_like, senders_with_id};
 pub(super) use pieces::{chat_piece, expression, quoted, role_piece, sender_piece};
 pub use writing::{Progress, catch_up, index_newest};
 
-use sqlx::{AssertSqlSafe, SqlitePool};
+use sqlx::AssertSqlSafe;
+
+use crate::catalogue::connections::Connections;
 
 use super::CatalogueError;
 
@@ -30,7 +32,7 @@ pub(super) const BEHIND: &str = "(EXISTS (SELECT 1 FROM search_pending) OR EXIST
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn is_behind(read: &SqlitePool) -> Result<bool, CatalogueError> {
+pub async fn is_behind(read: &Connections) -> Result<bool, CatalogueError> {
     let behind = format!("SELECT {BEHIND}");
     Ok(sqlx::query_scalar(AssertSqlSafe(behind)).fetch_one(read).await?)
 }

@@ -1,7 +1,8 @@
 //! Names of chats and senders, looked up by a part of them.
 
+use crate::catalogue::connections::Connections;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{chat_piece, expression, quoted, sender_piece};
 use crate::catalogue::CatalogueError;
@@ -41,7 +42,7 @@ impl NameRow {
 
 /// The chats and senders that have something in their name.
 pub(in crate::catalogue) async fn named_like(
-    read: &SqlitePool,
+    read: &Connections,
     needle: &Needle,
 ) -> Result<Vec<NameRow>, CatalogueError> {
     let [chats, senders] = KINDS.map(|kind| format!("{} AND {}", expression(needle), quoted(kind)));
@@ -85,7 +86,7 @@ fn decode(row: &SqliteRow) -> Result<NameRow, CatalogueError> {
 
 /// The rows of chats with one of these ids, one for each app that knows it.
 pub(in crate::catalogue) async fn chats_with_id(
-    read: &SqlitePool,
+    read: &Connections,
     ids: &[String],
 ) -> Result<Vec<NameRow>, CatalogueError> {
     let apps = apps_of("chats");
@@ -98,7 +99,7 @@ pub(in crate::catalogue) async fn chats_with_id(
 
 /// The rows of senders with one of these ids, one for each app that knows it.
 pub(in crate::catalogue) async fn senders_with_id(
-    read: &SqlitePool,
+    read: &Connections,
     ids: &[String],
 ) -> Result<Vec<NameRow>, CatalogueError> {
     let apps = apps_of("senders");
@@ -109,7 +110,7 @@ pub(in crate::catalogue) async fn senders_with_id(
     with_id(read, sql, ids).await
 }
 
-async fn with_id(read: &SqlitePool, sql: String, ids: &[String]) -> Result<Vec<NameRow>, CatalogueError> {
+async fn with_id(read: &Connections, sql: String, ids: &[String]) -> Result<Vec<NameRow>, CatalogueError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }

@@ -21,10 +21,11 @@ const SAMPLES: u32 = 3;
 texts! {
     /// The texts of cards.
     Texts {
-        who = "处理人", "Who acts";
+        who = "处理人：", "Who acts: ";
+        count = "共", "In all:";
         next_try = "下次尝试", "Next try";
-        under_way = "正在重试：", "Being tried again:";
-        samples = "最近的几条", "The newest";
+        under_way = "正在重试：", "Being tried again: ";
+        samples = "最近几条", "Newest";
         app = "应用", "App";
         show_all = "查看全部", "See all";
         retry = "全部重试", "Retry all";

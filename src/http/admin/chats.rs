@@ -9,15 +9,17 @@ use super::failure::Failure;
 use super::figures::grouped;
 use super::frame::{Frame, Section, answer};
 use super::item::Named;
-use super::language::texts;
+use super::language::{Language, texts};
 use super::query::{Query, link};
 use super::visit::SignedIn;
 use super::vocabulary::Time;
 use crate::catalogue::listing::PageRequest;
 use crate::catalogue::listing::chat::{self, Chat};
-use crate::domain::chat::Downloads;
+use crate::domain::chat::{Downloads, Title};
 use crate::domain::readable::human_bytes;
 
+/// Where the list is.
+const PATH: &str = "/chats";
 /// Rows on a page.
 const PAGE_LIMIT: u32 = 50;
 
@@ -27,7 +29,6 @@ texts! {
         title = "会话", "Chats";
         chat = "会话", "Chat";
         app = "应用", "App";
-        direct = "单聊", "Direct";
         group = "群聊", "Group";
         bot = "机器人", "Bot";
         bot_in = "在会话中", "In the chat";
@@ -58,7 +59,8 @@ struct Page {
     rows: Vec<Row>,
     /// Whether rows differ in their app.
     shows_apps: bool,
-    is_first: bool,
+    /// The first page, unless it is this one.
+    first: Option<&'static str>,
     next: Option<String>,
 }
 
@@ -66,10 +68,9 @@ struct Page {
 struct Row {
     named: Named,
     app_id: String,
-    /// Whether it has a name to show beside its id.
-    has_name: bool,
     kind: Option<&'static str>,
-    bot: Presence,
+    /// In a direct chat it always is.
+    bot: Option<Presence>,
     notes: Vec<&'static str>,
     messages: String,
     resources: String,
@@ -87,26 +88,24 @@ struct Presence {
 }
 
 impl Row {
-    fn new(chat: &Chat, texts: &'static Texts) -> Self {
+    fn new(chat: &Chat, language: Language) -> Self {
+        let texts = Texts::of(language);
         let (class, name) = match chat.bot_in_chat {
             Some(true) => ("stored", texts.bot_in),
             Some(false) => ("blocked", texts.bot_out),
             None => ("gone", texts.bot_unknown),
         };
-        let kind = match chat.chat_type.as_deref() {
-            Some("p2p") => Some(texts.direct),
-            Some(_) => Some(texts.group),
-            None => None,
-        };
+        let is_direct = matches!(chat.title(), Title::Direct { .. });
+        // The title of a direct chat says that it is one.
+        let kind = chat.chat_type.as_deref().filter(|_| !is_direct).map(|_| texts.group);
         let disbanded = chat.disbanded_at.map(|_| texts.disbanded);
         let forbidden = (chat.downloads == Some(Downloads::Forbidden)).then_some(texts.no_downloads);
         let unless_none = |count: u64| (count > 0).then(|| grouped(count));
         Self {
-            named: Named::new(chat.chat_id.as_str(), chat.chat_name.as_deref()),
+            named: Named::chat(&chat.chat_id, chat.title(), language),
             app_id: chat.app_id.to_string(),
-            has_name: chat.chat_name.is_some(),
             kind,
-            bot: Presence { class, name },
+            bot: (!is_direct).then_some(Presence { class, name }),
             notes: disbanded.into_iter().chain(forbidden).collect(),
             messages: grouped(chat.messages),
             resources: grouped(chat.resources),
@@ -125,18 +124,18 @@ pub(super) async fn list(
     visit: SignedIn,
     request: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    let texts = Texts::of(visit.0.language);
+    let language = visit.0.language;
     let cursor = Query::of(&request).value("cursor").map(str::to_owned);
-    let is_first = cursor.is_none();
+    let first = cursor.is_some().then_some(PATH);
     let wanted = PageRequest { limit: PAGE_LIMIT, cursor };
     let page = chat::chats(&pages.catalogue, &wanted, pages.clock.now()).await?;
     let shows_apps = page.items.windows(2).any(|pair| matches!(pair, [one, next] if one.app_id != next.app_id));
     let page = Page {
-        rows: page.items.iter().map(|chat| Row::new(chat, texts)).collect(),
+        rows: page.items.iter().map(|chat| Row::new(chat, language)).collect(),
         shows_apps,
-        is_first,
-        next: page.next_cursor.as_deref().map(|cursor| link("/chats", &[("cursor", Some(cursor))])),
-        texts,
+        first,
+        next: page.next_cursor.as_deref().map(|cursor| link(PATH, &[("cursor", Some(cursor))])),
+        texts: Texts::of(language),
         frame: Frame::inside(&visit, Section::Chats),
     };
     Ok(answer(StatusCode::OK, &page))

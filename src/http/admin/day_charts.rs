@@ -12,14 +12,14 @@ texts! {
     /// The texts of the charts.
     Texts {
         found = "每日收到", "Received per day";
-        bytes = "每日归档的字节", "Bytes stored per day";
+        bytes = "每日归档量", "Bytes stored per day";
         images = "图片", "Images";
         files = "文件", "Files";
         voices = "语音", "Voice";
         videos = "视频", "Videos";
         others = "其他", "Other";
         new_bytes = "新内容", "New content";
-        saved_bytes = "重复内容（未占空间）", "Equal content, kept once";
+        saved_bytes = "重复内容（未占空间）", "Duplicates, kept once";
         day = "日期（UTC）", "Day (UTC)";
         total = "合计", "Total";
         nothing = "这段时间没有数据。", "Nothing in this time.";
@@ -137,10 +137,8 @@ fn summary(
     match days.iter().max_by_key(|tally| total(tally)).filter(|_| all > 0) {
         Some(most) => {
             let (all, day, highest) = (spelled(all), most.day, spelled(total(most)));
-            language.pick(
-                format!("共 {all}；最多的一天是 {day}：{highest}。"),
-                format!("In all {all}. The most on {day}: {highest}."),
-            )
+            language
+                .pick(format!("共 {all}，{day} 最多：{highest}。"), format!("{all} in all. Most on {day}: {highest}."))
         }
         None => Texts::of(language).nothing.to_owned(),
     }
@@ -177,7 +175,7 @@ mod tests {
             received.rows,
             [("2026-03-02".to_owned(), ["2", "0", "0", "0", "1", "3"].map(str::to_owned).to_vec())]
         );
-        assert_eq!(received.summary, "In all 3. The most on 2026-03-02: 3.");
+        assert_eq!(received.summary, "3 in all. Most on 2026-03-02: 3.");
         assert_eq!(received.chart.bars[1].title, "2026-03-02: 3\nImages: 2\nOther: 1");
         let bytes = bytes(&days, Language::Chinese);
         assert_eq!(bytes.rows[0].1, ["2.0 MB", "1.0 MB", "3.0 MB"]);

@@ -40,7 +40,7 @@ texts! {
         id = "编号", "Id";
         error = "原因", "Why";
         payload = "内容", "Payload";
-        payload_note = "口令以 *** 代替。", "Tokens are shown as ***.";
+        payload_note = "令牌以 *** 代替。", "Tokens are shown as ***.";
         hidden = "消息已撤回，按设置不再显示。", "The message was recalled, and is not shown as the settings say.";
         cut = "仅显示开头部分。", "Only the beginning is shown.";
         no_type = "（无类型）", "(no type)";
@@ -125,8 +125,8 @@ struct Page {
     texts: &'static Texts,
     choices: Vec<Choice>,
     rows: Vec<Row>,
-    is_first: bool,
-    first: String,
+    /// The first page, unless it is this one.
+    first: Option<String>,
     next: Option<String>,
 }
 
@@ -158,7 +158,7 @@ pub(super) async fn list(
     let query = Query::of(&request);
     let chosen: Option<DeliveryResult> = query.parsed("result")?;
     let cursor = query.value("cursor").map(str::to_owned);
-    let is_first = cursor.is_none();
+    let is_further = cursor.is_some();
     let wanted = PageRequest { limit: PAGE_LIMIT, cursor };
     let results: Vec<DeliveryResult> = chosen.into_iter().collect();
     let page = delivery::deliveries(&pages.catalogue, &results, &wanted, pages.clock.now()).await?;
@@ -174,8 +174,7 @@ pub(super) async fn list(
     let page = Page {
         choices: choices.collect(),
         rows: page.items.iter().map(|delivery| Row::new(delivery, language)).collect(),
-        is_first,
-        first: at(chosen, None),
+        first: is_further.then(|| at(chosen, None)),
         next: page.next_cursor.as_deref().map(|cursor| at(chosen, Some(cursor))),
         texts,
         frame: Frame::inside(&visit, Section::Deliveries),

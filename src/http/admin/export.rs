@@ -13,8 +13,7 @@ use super::form::Form;
 use super::question::Question;
 use super::visit::SignedIn;
 use crate::archive::export::stream::{Form as PackageForm, stream};
-use crate::archive::export::{Export, MAX_IDS, Progress, Selection, Watcher};
-use crate::domain::id::ResourceId;
+use crate::archive::export::{Export, Progress, Selection, Watcher};
 use crate::domain::time::Timestamp;
 
 /// Exports that are made at once: each holds a thread and reads as fast as it is taken, and
@@ -46,8 +45,8 @@ pub(super) async fn export(
     form: Form,
 ) -> Result<HttpResponse, Failure> {
     let selection = match form.value("extent") {
-        "selected" => selected(&form)?,
-        "matching" => matching(&request)?,
+        "selected" => Selection::These(form.selected()?),
+        "matching" => Selection::Matching(Box::new(Question::understood(&request)?)),
         _ => return Err(Failure::BadRequest),
     };
     let now = pages.clock.now();
@@ -65,24 +64,6 @@ pub(super) async fn export(
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .streaming(stream(export, PackageForm::Zip, pages.store.spool())))
-}
-
-fn selected(form: &Form) -> Result<Selection, Failure> {
-    let ids: Vec<ResourceId> =
-        form.values("id").map(str::parse).collect::<Result<_, _>>().map_err(|_| Failure::BadRequest)?;
-    match ids.len() {
-        0 => Err(Failure::NothingSelected),
-        1..=MAX_IDS => Ok(Selection::These(ids)),
-        _ => Err(Failure::TooManySelected),
-    }
-}
-
-fn matching(request: &HttpRequest) -> Result<Selection, Failure> {
-    let question = Question::of(request);
-    match question.troubles.is_empty() {
-        true => Ok(Selection::Matching(Box::new(question.filter))),
-        false => Err(Failure::BadRequest),
-    }
 }
 
 /// The export's place is free again as soon as nobody watches it any more.

@@ -1,5 +1,7 @@
 //! Everything that is recorded of one resource, line by line.
 
+use super::figures::grouped;
+use super::item::Named;
 use super::language::{Language, texts};
 use super::vocabulary::{self, Time};
 use crate::blob::store::Store;
@@ -18,16 +20,16 @@ texts! {
         chat = "会话", "Chat";
         sender = "发送者", "Sender";
         sent_at = "发送时间", "Sent";
-        seen_at = "收到通知", "First heard of";
+        seen_at = "收到时间", "First heard of";
         stored_at = "归档时间", "Stored";
         recalled_at = "撤回时间", "Recalled";
         next_attempt_at = "下次尝试", "Next try";
-        attempts = "已尝试次数", "Tries that counted";
+        attempts = "尝试次数", "Tries";
         sha256 = "SHA-256", "SHA-256";
         path = "存放位置", "Where the bytes are";
         message = "消息 ID", "Message ID";
         through = "经由转发下载", "Downloaded through";
-        key = "资源 key", "Resource key";
+        key = "资源 Key", "Resource key";
         source = "来源接口", "Source";
         app = "应用 ID", "App ID";
         id = "资源 ID", "Resource ID";
@@ -54,10 +56,8 @@ pub(super) enum Value {
     Link {
         /// The filter.
         filter: &'static str,
-        /// Its value.
-        value: String,
-        /// What it is called.
-        text: String,
+        /// Its value, and what that is called.
+        named: Named,
     },
 }
 
@@ -70,8 +70,8 @@ pub(super) fn facts(resource: &Resource, store: &Store, language: Language) -> V
         (texts.file_name, resource.file_name.as_deref().map(visible).map(Value::Text)),
         (texts.mime, resource.mime.as_deref().map(visible).map(Value::Text)),
         (texts.size, resource.size_bytes.map(|size| size_in(size, texts.bytes))),
-        (texts.chat, chat(resource)),
-        (texts.sender, sender(resource)),
+        (texts.chat, Named::chat_of(resource, language).map(|named| Value::Link { filter: "chat_id", named })),
+        (texts.sender, Named::sender_of(resource).map(|named| Value::Link { filter: "sender", named })),
         (texts.sent_at, time(resource.sent_at)),
         (texts.seen_at, time(Some(resource.seen_at))),
         (texts.stored_at, time(resource.stored_at)),
@@ -99,18 +99,6 @@ fn time(time: Option<Timestamp>) -> Option<Value> {
 }
 
 fn size_in(size_bytes: u64, unit: &str) -> Value {
-    let exact = format!("{size_bytes} {unit}");
+    let exact = format!("{} {unit}", grouped(size_bytes));
     Value::Text(if size_bytes < 1000 { exact } else { format!("{} ({exact})", human_bytes(size_bytes)) })
-}
-
-fn chat(resource: &Resource) -> Option<Value> {
-    let id = resource.chat_id.as_ref()?.as_str();
-    let text = visible(resource.chat_name.as_deref().unwrap_or(id));
-    Some(Value::Link { filter: "chat_id", value: id.to_owned(), text })
-}
-
-fn sender(resource: &Resource) -> Option<Value> {
-    let id = resource.sender.open_id.as_ref()?.as_str();
-    let text = visible(resource.sender.name.as_deref().unwrap_or(id));
-    Some(Value::Link { filter: "sender", value: id.to_owned(), text })
 }

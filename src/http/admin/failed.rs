@@ -34,12 +34,12 @@ texts! {
     /// The texts of both pages.
     Texts {
         title = "待处理", "Needs attention";
-        act = "需要有人处理", "Needs a person";
+        act = "需要人工处理", "Needs a person";
         act_lead = "先按说明排除原因，再点“全部重试”。部分原因消除后会自动重试。",
             "Do what the card says, then retry. Some causes clear by themselves once they are mended.";
         wait = "会自动重试", "Tried again by itself";
         wait_lead = "平台或网络暂时出错，无需处理。", "The platform or the network failed for now. Nothing to do.";
-        accept = "无法取得", "Out of reach";
+        accept = "无法获取", "Out of reach";
         accept_lead = "平台已没有或不提供这些内容。仍可重试，但通常没有结果。",
             "The platform no longer has these, or hands them out to nobody. A retry rarely helps.";
         unread = "无法解析的事件", "Events that could not be read";
@@ -47,12 +47,12 @@ texts! {
             "They are kept as they came. A newer Larkive may understand them: replay them then.";
         all_unread = "查看全部", "See all";
         nothing = "一切正常，没有需要处理的内容。", "All is well: nothing needs attention.";
-        retry_all = "重试以下全部", "Retry all of these";
-        queued = "已重新排队：", "Queued again:";
+        retry_all = "重试以下所有", "Retry all of these";
+        queued = "已重新排队：", "Queued again: ";
         name = "名称", "Name";
         chat = "会话", "Chat";
         sent = "发送时间", "Sent";
-        answer = "平台的答复", "The platform's answer";
+        answer = "平台返回", "The platform's answer";
         attempts = "尝试次数", "Tries";
         more = "下一页", "Next page";
         first_page = "回到第一页", "Back to the first page";
@@ -99,7 +99,8 @@ struct GroupPage {
     rows: Vec<Sample>,
     /// This very page, to come back to.
     here: String,
-    is_first: bool,
+    /// The first page of the group, unless it is this one.
+    first: Option<String>,
     next: Option<String>,
     queued: Option<u64>,
 }
@@ -184,7 +185,7 @@ pub(super) async fn show_group(
     let page = GroupPage {
         rows: page.items.iter().map(|resource| Sample::new(resource, visit.0.language)).collect(),
         here: at(cursor.as_deref()),
-        is_first: cursor.is_none(),
+        first: cursor.is_some().then(|| at(None)),
         next: page.next_cursor.as_deref().map(|cursor| at(Some(cursor))),
         queued: query.parsed("queued")?,
         texts: Texts::of(visit.0.language),

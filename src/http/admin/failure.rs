@@ -1,23 +1,32 @@
 //! What a browser is shown when there is no page to show.
 //!
-//! Written in both languages at once, so that whatever fails wherever can be answered without
-//! knowing the reader's.
+//! Whatever fails wherever is answered without knowing the reader; [`told`], around every page, then
+//! says it in their language.
 
 use std::fmt;
 
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header;
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse, ResponseError};
 use askama::Template;
 
 use super::assets::{ASSETS, Assets};
+use super::form::MAX_SELECTED;
 use super::frame::{answer, see_other};
+use super::language::Language;
 use super::local_path::LocalPath;
+use super::visit;
 use crate::catalogue::CatalogueError;
 use crate::catalogue::listing::ListingError;
 use crate::domain::error::chain;
 use crate::domain::reason::Bilingual;
 use crate::http::error::Problem;
+
+// A text below says it in words.
+const _: () = assert!(MAX_SELECTED == 10_000);
 
 /// Why there is no page.
 #[derive(Debug)]
@@ -36,7 +45,7 @@ pub(super) enum Failure {
     BadCursor,
     /// Nothing was selected of what can be.
     NothingSelected,
-    /// More was selected one by one than can be exported at once.
+    /// More was ticked than a form takes ([`MAX_SELECTED`]).
     TooManySelected,
     /// As many exports are being made as there may be.
     TooManyExports,
@@ -51,14 +60,30 @@ pub(super) enum Failure {
 #[template(path = "failure.html")]
 struct Page {
     assets: &'static Assets,
-    text: Bilingual,
+    language: Language,
+    text: &'static str,
+    back: &'static str,
+}
+
+/// Around every page: says in the reader's language what failed.
+pub(super) async fn told<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let language = visit::language(request.headers());
+    let response = next.call(request).await?;
+    let failure = response.response().error().and_then(|error| error.as_error::<Failure>());
+    match failure.map(|failure| failure.page(language)) {
+        Some(page) => Ok(response.into_response(page).map_into_right_body()),
+        None => Ok(response.map_into_left_body()),
+    }
 }
 
 impl Failure {
     fn text(&self) -> Bilingual {
         match self {
             Self::NoPages | Self::NotSignedIn(_) | Self::NotFound => {
-                Bilingual { zh: "这里没有内容。", en: "There is nothing here." }
+                Bilingual { zh: "这个页面不存在。", en: "There is nothing here." }
             }
             Self::BadRequest => {
                 Bilingual { zh: "无法理解这个请求。", en: "This request cannot be understood." }
@@ -76,21 +101,41 @@ impl Failure {
                 en: "Nothing was selected. Go back and tick at least one resource.",
             },
             Self::TooManySelected => Bilingual {
-                zh: "勾选的资源太多，无法逐个导出。请用筛选条件选出所需内容，再导出全部结果。",
-                en: "Too much was selected one by one. Filter for what you want and export all results instead.",
+                zh: "一次最多勾选 10,000 项。请返回，用筛选条件选出所需内容，再点“导出全部结果”或“重新下载全部结果”，数量不限。",
+                en: "At most 10,000 resources can be ticked at once. Go back, filter for what you want, and choose “Export all results” or “Retry all results”: these have no limit.",
             },
             Self::TooManyExports => Bilingual {
                 zh: "已有多个导出正在进行，请等其中一个完成后再试。",
                 en: "Several exports are being made already; try again when one of them is done.",
             },
             Self::Busy => Bilingual {
-                zh: "目录正忙，请稍后重试。",
+                zh: "目录库正忙，请稍后重试。",
                 en: "The catalogue is busy; try again in a moment.",
             },
             Self::Internal => Bilingual {
                 zh: "服务器出错，原因见日志。",
                 en: "The server could not answer; its log says why.",
             },
+        }
+    }
+}
+
+impl Failure {
+    /// The page that says so, or what is answered instead of one.
+    pub(super) fn page(&self, language: Language) -> HttpResponse {
+        match self {
+            Self::NoPages => Problem::not_found("there is no such path").error_response(),
+            Self::NotSignedIn(next) => see_other(&next.behind_sign_in()),
+            shown => {
+                let Bilingual { zh, en } = shown.text();
+                let back = language.pick("返回总览", "Back to the overview");
+                let page = Page { assets: &ASSETS, language, text: language.pick(zh, en), back };
+                let mut response = answer(shown.status_code(), &page);
+                if matches!(shown, Self::Busy) {
+                    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+                }
+                response
+            }
         }
     }
 }
@@ -116,17 +161,7 @@ impl ResponseError for Failure {
     }
 
     fn error_response(&self) -> HttpResponse {
-        match self {
-            Self::NoPages => Problem::not_found("there is no such path").error_response(),
-            Self::NotSignedIn(next) => see_other(&next.behind_sign_in()),
-            shown => {
-                let mut response = answer(shown.status_code(), &Page { assets: &ASSETS, text: shown.text() });
-                if matches!(shown, Self::Busy) {
-                    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-                }
-                response
-            }
-        }
+        self.page(Language::English)
     }
 }
 

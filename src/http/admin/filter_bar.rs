@@ -20,15 +20,15 @@ texts! {
         any = "全部", "Any";
         chat = "会话 ID", "Chat ID";
         sender = "发送者 ID", "Sender ID";
-        from = "起始时间", "From";
-        to = "截止时间", "To";
+        from = "起始时间（UTC）", "From (UTC)";
+        to = "截止时间（UTC）", "To (UTC)";
         time_hint = "2026-01-31 或 7d", "2026-01-31 or 7d";
-        min_size = "最小", "At least";
-        max_size = "最大", "At most";
+        min_size = "大小不小于", "Size at least";
+        max_size = "大小不大于", "Size at most";
         size_hint = "10MB", "10MB";
         more = "更多条件", "More filters";
-        apply = "应用", "Apply";
-        clear = "清除", "Clear";
+        apply = "查询", "Apply";
+        clear = "重置", "Clear";
         remove = "去掉", "Remove";
     }
 }

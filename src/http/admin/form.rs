@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 
 use super::failure::Failure;
+use crate::domain::id::ResourceId;
 
-/// The largest form: some ten thousand selected resources.
-pub(super) const MAX_BYTES: usize = 256 * 1024;
+/// As many resources as can be ticked: more than anybody scrolls through.
+pub(super) const MAX_SELECTED: usize = 10_000;
+/// The largest form: `id=r000000000001&` for each of those, and some more to say by how many it is too large.
+pub(super) const MAX_BYTES: usize = 2 * 17 * MAX_SELECTED;
 /// How long a browser may take to send it.
 const SENT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -28,6 +32,19 @@ impl Form {
     }
 }
 
+impl Form {
+    /// The resources that were ticked.
+    pub(super) fn selected(&self) -> Result<Vec<ResourceId>, Failure> {
+        let ids: Vec<ResourceId> =
+            self.values("id").map(str::parse).collect::<Result<_, _>>().map_err(|_| Failure::BadRequest)?;
+        match ids.len() {
+            0 => Err(Failure::NothingSelected),
+            1..=MAX_SELECTED => Ok(ids),
+            _ => Err(Failure::TooManySelected),
+        }
+    }
+}
+
 impl FromRequest for Form {
     type Error = Failure;
     type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
@@ -37,6 +54,10 @@ impl FromRequest for Form {
         Box::pin(async {
             match tokio::time::timeout(SENT_WITHIN, form).await {
                 Ok(Ok(form)) => Ok(Self(form.into_inner())),
+                // Nothing but ticks makes a form of ours this large.
+                Ok(Err(error)) if error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE => {
+                    Err(Failure::TooManySelected)
+                }
                 Ok(Err(_)) | Err(_) => Err(Failure::BadRequest),
             }
         })

@@ -21,7 +21,6 @@ use crate::catalogue::listing::resource::Resource;
 use crate::catalogue::listing::{self, Count, ListingError, Page as Listed, PageRequest};
 use crate::catalogue::statistics::{Statistics, statistics};
 use crate::domain::download::State;
-use crate::domain::id::ResourceId;
 
 /// Items on a page: whole rows of tiles on most screens.
 const PAGE_LIMIT: u32 = 60;
@@ -36,12 +35,15 @@ texts! {
         table = "列表", "Table";
         view = "显示方式", "View";
         select_all = "全选本页", "Select all shown";
-        selected = "已选", "selected";
+        selected_before = "已选", "";
+        selected_after = "项", "selected";
         select = "选择", "Select";
-        found = "共", "Found";
+        found_before = "共", "Found";
+        found_after = " 项", "";
         retry = "重新下载所选", "Retry selected";
         export = "导出所选", "Export selected";
         export_all = "导出全部结果", "Export all results";
+        retry_all = "重新下载全部结果", "Retry all results";
         more = "显示更多", "Show more";
         first_page = "回到第一页", "Back to the first page";
         end = "没有更多了", "That is everything";
@@ -126,11 +128,21 @@ async fn count(pages: &Pages, question: &Question, statistics: &Statistics) -> R
     Ok(format!("{seen}{}", if more { "+" } else { "" }))
 }
 
-/// `POST /resources/retry`: re-queues what was selected and goes back to the list.
-pub(super) async fn retry(pages: web::Data<Pages>, _: SignedIn, form: Form) -> Result<HttpResponse, Failure> {
-    let ids: Vec<ResourceId> =
-        form.values("id").map(str::parse).collect::<Result<_, _>>().map_err(|_| Failure::BadRequest)?;
-    let queued = retry::these(&pages.catalogue, &ids).await?;
+/// `POST /resources/retry`: re-queues what was selected, or what the question in the address asks for,
+/// and goes back to the list.
+pub(super) async fn retry(
+    pages: web::Data<Pages>,
+    _: SignedIn,
+    request: HttpRequest,
+    form: Form,
+) -> Result<HttpResponse, Failure> {
+    let queued = match form.value("extent") {
+        "matching" => {
+            let filter = Question::understood(&request)?;
+            retry::matching(&pages.catalogue, &filter, pages.clock.now()).await?
+        }
+        _ => retry::these(&pages.catalogue, &form.selected()?).await?,
+    };
     if queued > 0 {
         (pages.wake)();
     }

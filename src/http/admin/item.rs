@@ -3,7 +3,9 @@
 use super::language::Language;
 use super::vocabulary::{self, Time};
 use crate::catalogue::listing::resource::Resource;
+use crate::domain::chat::Title;
 use crate::domain::download::State;
+use crate::domain::id::{ChatId, OpenId};
 use crate::domain::readable::{human_bytes, visible};
 use crate::domain::resource::Role;
 
@@ -22,13 +24,15 @@ pub(super) struct Item {
     pub(super) sent_at: Time,
     pub(super) chat: Option<Named>,
     pub(super) sender: Option<Named>,
+    /// Whether the title of the chat is the sender's name already.
+    pub(super) chat_tells_sender: bool,
     /// Whether there may be a small picture of it.
     pub(super) has_thumbnail: bool,
     /// Whether it is the still picture of a video.
     pub(super) is_cover: bool,
 }
 
-/// A chat or a person: the name if it is known, else the id.
+/// A chat or a person: what people know it by, else the id.
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) id: String,
@@ -36,8 +40,29 @@ pub(super) struct Named {
 }
 
 impl Named {
-    pub(super) fn new(id: &str, name: Option<&str>) -> Self {
-        Self { id: id.to_owned(), name: visible(name.unwrap_or(id)) }
+    /// A person, with their name if it is known.
+    pub(super) fn person(id: &OpenId, name: Option<&str>) -> Self {
+        Self { id: id.to_string(), name: visible(name.unwrap_or(id.as_str())) }
+    }
+
+    /// A chat, with its title.
+    pub(super) fn chat(id: &ChatId, title: Title<'_>, language: Language) -> Self {
+        Self { id: id.to_string(), name: visible(&title.told(vocabulary::direct_chat(language))) }
+    }
+
+    /// The chat of a resource.
+    pub(super) fn chat_of(resource: &Resource, language: Language) -> Option<Self> {
+        Some(Self::chat(resource.chat_id.as_ref()?, resource.chat_title()?, language))
+    }
+
+    /// The sender of a resource.
+    pub(super) fn sender_of(resource: &Resource) -> Option<Self> {
+        Some(Self::person(resource.sender.open_id.as_ref()?, resource.sender.name.as_deref()))
+    }
+
+    /// The id, where something else is shown.
+    pub(super) fn id_behind_name(&self) -> Option<&str> {
+        (self.id != self.name).then_some(&self.id)
     }
 }
 
@@ -53,11 +78,19 @@ impl Item {
             state_name: vocabulary::state(resource.state, language),
             size: resource.size_bytes.map(human_bytes),
             sent_at: resource.listed_at.into(),
-            chat: resource.chat_id.as_ref().map(|id| Named::new(id.as_str(), resource.chat_name.as_deref())),
-            sender: resource.sender.open_id.as_ref().map(|id| Named::new(id.as_str(), resource.sender.name.as_deref())),
+            chat: Named::chat_of(resource, language),
+            sender: Named::sender_of(resource),
+            chat_tells_sender: chat_tells_sender(resource),
             has_thumbnail: has_thumbnail(resource),
             is_cover: resource.role == Role::Cover,
         }
+    }
+}
+
+fn chat_tells_sender(resource: &Resource) -> bool {
+    match resource.chat_title() {
+        Some(Title::Direct { person: Some(person), .. }) => resource.sender.name.as_deref() == Some(person),
+        _ => false,
     }
 }
 

@@ -43,7 +43,10 @@ mod vocabulary;
 use std::fmt;
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, ResponseError as _, Route, guard, web};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::{Error, HttpRequest, HttpResponse, Route, guard, web};
 
 use self::attempts::Attempts;
 use self::export::Exports;
@@ -141,8 +144,18 @@ pub fn configure(config: &mut web::ServiceConfig) {
 }
 
 /// A path of the pages; methods that it does not know find nothing.
-fn page(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(nothing))
+fn page(
+    path: &str,
+) -> actix_web::Resource<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    web::resource(path).default_service(web::to(nothing)).wrap(from_fn(failure::told))
 }
 
 /// GET, and HEAD with the same headers.
@@ -151,7 +164,7 @@ fn read() -> Route {
 }
 
 /// There is nothing under this path, whoever asks and however.
-async fn nothing(pages: web::Data<Pages>) -> HttpResponse {
+async fn nothing(pages: web::Data<Pages>, request: HttpRequest) -> HttpResponse {
     let failure = if pages.admin_token.is_some() { Failure::NotFound } else { Failure::NoPages };
-    failure.error_response()
+    failure.page(visit::language(request.headers()))
 }

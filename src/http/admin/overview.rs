@@ -21,6 +21,7 @@ use super::vocabulary::{self, Time};
 use crate::catalogue::days;
 use crate::catalogue::listing::attention::{self, Group};
 use crate::catalogue::listing::delivery::count_unparsed;
+use crate::catalogue::listing::quoted::count_failed;
 use crate::catalogue::statistics::{Breakdown, LargeChat, Statistics, breakdown};
 use crate::domain::day::Day;
 use crate::domain::download::State;
@@ -37,29 +38,27 @@ texts! {
     /// The texts of this page.
     Texts {
         title = "总览", "Overview";
-        ready = "运行正常", "All systems work";
+        ready = "运行正常", "Everything works";
         not_ready = "有故障", "Something is wrong";
         figures = "数字", "Figures";
         stored = "已归档", "Stored";
-        stored_bytes = "共", "in all";
         in_progress = "处理中", "In progress";
-        oldest = "最早的收到于", "the oldest came";
+        oldest = "最早一条：", "oldest: ";
         none_waits = "没有等待的内容", "nothing waits";
         needs_person = "需要处理", "Needs a person";
-        out_of_reach = "另有无法取得", "out of reach besides:";
         saved = "去重节省", "Saved";
-        saved_note = "相同内容只保存一份", "equal content is kept once";
+        saved_note = "相同内容只保存一份", "duplicates are kept once";
         free = "剩余空间", "Free space";
-        reserve = "其中保留", "downloads pause below";
         unknown = "未知", "Not known";
         messages = "消息", "Messages";
-        chats = "个会话", "chats";
         last_event = "最近事件", "Last event";
-        no_event = "还没有", "None yet";
-        attention = "需要有人处理", "What needs a person";
+        no_event = "暂无", "None yet";
+        attention = "需要人工处理", "What needs a person";
         all_attention = "查看全部", "See all";
         all_is_well = "没有需要处理的内容。", "Nothing needs a person.";
-        unread = "无法解析的事件", "Events that could not be read:";
+        unread = "无法解析的事件：", "Events that could not be read: ";
+        quoted = "未能取得的被回复消息：", "Quoted messages that could not be had: ";
+        utc = "按 UTC 日期统计", "Days are counted in UTC";
         span = "时间范围", "Span";
         days = "天", "days";
         as_table = "以表格显示", "As a table";
@@ -81,6 +80,8 @@ struct Page {
     figures: Figures,
     attention: Vec<CauseCard>,
     unread: Option<String>,
+    /// How many quoted messages could not be had, if any.
+    quoted: Option<String>,
     spans: Vec<Span>,
     charts: [DayChart; 2],
     chart_texts: &'static day_charts::Texts,
@@ -102,32 +103,50 @@ struct Figures {
     saved: String,
     free: Option<String>,
     space_is_short: bool,
-    reserve: String,
+    /// What is not given away, if anything.
+    reserve: Option<String>,
     messages: String,
     chats: String,
     last_event_at: Option<Time>,
 }
 
 impl Figures {
-    fn new(statistics: &Statistics, (free, reserve): (Option<u64>, u64)) -> Self {
+    fn new(statistics: &Statistics, (free, reserve): (Option<u64>, u64), language: Language) -> Self {
         let count = |state| statistics.states.get(&state).copied().unwrap_or(0);
         Self {
             stored: grouped(count(State::Stored)),
-            bytes: human_bytes(statistics.bytes),
+            bytes: in_all(&human_bytes(statistics.bytes), language),
             in_progress: grouped(count(State::Pending) + count(State::Running)),
             oldest_pending_at: statistics.oldest_pending_at.map(Time::from),
             blocked: grouped(count(State::Blocked)),
             needs_person: count(State::Blocked) > 0,
-            out_of_reach: grouped(count(State::Gone) + count(State::Impossible)),
+            out_of_reach: out_of_reach(&grouped(count(State::Gone) + count(State::Impossible)), language),
             saved: human_bytes(statistics.saved_bytes),
             free: free.map(human_bytes),
             space_is_short: free.is_some_and(|free| free < reserve),
-            reserve: human_bytes(reserve),
+            reserve: (reserve > 0).then(|| pausing_below(&human_bytes(reserve), language)),
             messages: grouped(statistics.messages),
-            chats: grouped(statistics.chats),
+            chats: in_chats(statistics.chats, language),
             last_event_at: statistics.last_event_at.map(Time::from),
         }
     }
+}
+
+fn in_all(bytes: &str, language: Language) -> String {
+    language.pick(format!("共 {bytes}"), format!("{bytes} in all"))
+}
+
+fn out_of_reach(count: &str, language: Language) -> String {
+    language.pick(format!("另有 {count} 项无法获取"), format!("{count} more out of reach"))
+}
+
+fn pausing_below(reserve: &str, language: Language) -> String {
+    language.pick(format!("低于 {reserve} 时暂停下载"), format!("downloads pause below {reserve}"))
+}
+
+fn in_chats(count: u64, language: Language) -> String {
+    let chats = if count == 1 { "chat" } else { "chats" };
+    language.pick(format!("来自 {} 个会话", grouped(count)), format!("in {} {chats}", grouped(count)))
 }
 
 /// A span of the charts to choose.
@@ -172,16 +191,18 @@ pub(super) async fn show(
     let days = days::up_to(&pages.catalogue, Day::of(pages.clock.now()), span).await?;
     let groups = attention::groups(&pages.catalogue).await?;
     let unread = count_unparsed(&pages.catalogue).await?;
+    let quoted = count_failed(&pages.catalogue).await?;
     let checks = vitals.readiness().await;
     let page = Page {
-        figures: Figures::new(&statistics, vitals.space()),
+        figures: Figures::new(&statistics, vitals.space(), language),
         attention: urgent(&groups, language),
         unread: (!unread.is_zero()).then(|| unread.to_string()),
+        quoted: (!quoted.is_zero()).then(|| quoted.to_string()),
         spans: SPANS.map(|days| Span { days, is_here: days == span }).into(),
         charts: [day_charts::received(&days, language), day_charts::bytes(&days, language)],
         chart_texts: day_charts::Texts::of(language),
         roles: roles(&statistics, language),
-        largest_chats: largest_chats.iter().map(Chat::from).collect(),
+        largest_chats: largest_chats.iter().map(|chat| Chat::new(chat, language)).collect(),
         is_ready: checks.values().all(|check| check.ok),
         checks: checks.into_iter().map(|(name, check)| Shown::new(name, check, language)).collect(),
         texts: Texts::of(language),
@@ -205,10 +226,10 @@ fn roles(statistics: &Statistics, language: Language) -> Vec<RoleCount> {
         .collect()
 }
 
-impl From<&LargeChat> for Chat {
-    fn from(chat: &LargeChat) -> Self {
+impl Chat {
+    fn new(chat: &LargeChat, language: Language) -> Self {
         Self {
-            named: Named::new(chat.chat_id.as_str(), chat.chat_name.as_deref()),
+            named: Named::chat(&chat.chat_id, chat.title(), language),
             stored: grouped(chat.stored),
             bytes: human_bytes(chat.bytes),
         }
@@ -218,7 +239,7 @@ impl From<&LargeChat> for Chat {
 impl Shown {
     fn new(name: &'static str, Check { ok, detail }: Check, language: Language) -> Self {
         let name = match name {
-            "catalogue" => language.pick("目录可写", "Catalogue writable"),
+            "catalogue" => language.pick("目录库可写", "Catalogue writable"),
             "store" => language.pick("存储可写", "Store writable"),
             "space" => language.pick("空间充足", "Space left"),
             "queue" => language.pick("事件及时解析", "Events read in time"),

@@ -3,6 +3,8 @@
 use actix_web::HttpRequest;
 use url::form_urlencoded;
 
+use super::failure::Failure;
+use crate::domain::download::State;
 use crate::domain::filter::{Filter, FilterError};
 use crate::http::api::parameters::pairs;
 
@@ -55,6 +57,12 @@ impl Question {
         question
     }
 
+    /// Everything that the question in an address asks for, all of which has to be understood.
+    pub(super) fn understood(request: &HttpRequest) -> Result<Filter, Failure> {
+        let question = Self::of(request);
+        if question.troubles.is_empty() { Ok(question.filter) } else { Err(Failure::BadRequest) }
+    }
+
     fn take(&mut self, name: String, value: String) {
         match name.as_str() {
             "view" if value == View::Table.as_str() => self.view = View::Table,
@@ -102,10 +110,16 @@ impl Question {
         self.given.iter().all(|(given, _)| given == name)
     }
 
-    /// Where everything that it asks for is exported.
-    pub(super) fn export(&self) -> String {
+    /// Where something is done with everything that it asks for.
+    pub(super) fn done_at(&self, path: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        with_query("/export", query.extend_pairs(&self.given).finish())
+        with_query(path, query.extend_pairs(&self.given).finish())
+    }
+
+    /// Whether it asks for what did not come, so that all of that can be tried again.
+    pub(super) fn asks_for_failures(&self) -> bool {
+        let states = &self.filter.state;
+        !states.is_empty() && states.iter().all(|state| !matches!(state, State::Stored | State::Running))
     }
 
     /// The question without one of its filters.

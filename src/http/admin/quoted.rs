@@ -16,7 +16,7 @@ texts! {
             "Somebody answered these messages, which never came here and cannot be read. There may be files in them.";
         message = "消息", "Message";
         quoted_by = "回复它的消息", "Answered by";
-        who = "处理人", "Who acts";
+        who = "处理人：", "Who acts: ";
         app = "应用", "App";
         retry = "重新查询", "Ask again";
     }
@@ -55,17 +55,18 @@ impl QuotedCard {
             remedy: spoken(reason.remedy()),
             cause: spoken(reason.cause()),
             owner: owner.map(|owner| language.pick(owner.zh(), owner.en())),
-            newest: group.newest.iter().map(Quoted::from).collect(),
+            newest: group.newest.iter().map(|quote| Quoted::new(quote, language)).collect(),
         }
     }
 }
 
-impl From<&FailedQuote> for Quoted {
-    fn from(quote: &FailedQuote) -> Self {
+impl Quoted {
+    fn new(quote: &FailedQuote, language: Language) -> Self {
+        let chat = quote.chat_id.as_ref().zip(quote.chat_title());
         Self {
             message_id: visible(quote.message_id.as_str()),
             quoted_by: visible(quote.quoted_by.as_str()),
-            chat: quote.chat_id.as_ref().map(|id| Named::new(id.as_str(), quote.chat_name.as_deref())),
+            chat: chat.map(|(id, title)| Named::chat(id, title, language)),
             answer: quote.upstream.as_ref().map(Answer::from),
             asked_at: quote.asked_at.map(Time::from),
         }

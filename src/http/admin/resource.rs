@@ -20,7 +20,7 @@ use crate::archive::retry;
 use crate::catalogue::listing::resource::{Detail, Resource, Try, with_tries};
 use crate::domain::download::{State, Upstream};
 use crate::domain::readable::visible;
-use crate::domain::reason::ReasonCode;
+use crate::domain::reason::{Owner, ReasonCode};
 use crate::domain::resource::Role;
 use crate::domain::time::Timestamp;
 
@@ -40,13 +40,13 @@ texts! {
             "Recorded as stored, but the bytes cannot be read; the log says why.";
         waiting = "还没有下载到内容。", "The bytes are not here yet.";
         what_to_do = "如何处理", "What to do";
-        who = "由谁处理", "Who can do it";
-        reason_code = "原因代码", "Reason code";
+        who = "处理人：", "Who can do it: ";
+        reason_code = "原因代码：", "Reason code: ";
         retry = "重新下载", "Retry";
         details = "详情", "Details";
         tries = "下载记录", "Tries";
-        conversation = "所在会话", "In the conversation";
-        own_message = "这条消息", "This message";
+        conversation = "会话上下文", "In the conversation";
+        own_message = "当前消息", "This message";
         recalled = "已撤回", "Recalled";
         unreadable_message = "消息内容无法解析", "The message could not be read";
         will_retry = "稍后重试", "Tried again later";
@@ -87,7 +87,10 @@ struct Trouble {
     code: ReasonCode,
     cause: &'static str,
     remedy: &'static str,
-    owner: &'static str,
+    /// Who has to act, if anybody.
+    owner: Option<&'static str>,
+    /// Whether it stays so until a person has acted.
+    needs_person: bool,
 }
 
 /// One try.
@@ -192,7 +195,8 @@ impl Trouble {
             code,
             cause: language.pick(cause.zh, cause.en),
             remedy: language.pick(remedy.zh, remedy.en),
-            owner: language.pick(owner.zh(), owner.en()),
+            owner: (owner != Owner::Nobody).then(|| language.pick(owner.zh(), owner.en())),
+            needs_person: code.state() == State::Blocked,
         }
     }
 }

@@ -61,10 +61,9 @@ impl Visit {
             return Err(Failure::FromElsewhere);
         }
         let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        let remembered = cookie(headers, LANGUAGE_COOKIE).and_then(Language::of_tag);
         let session = cookie(headers, SESSION_COOKIE).filter(|key| pages.sessions.is_open(key, pages.clock.now()));
         Ok(Self {
-            language: remembered.unwrap_or_else(|| Language::preferred(headers)),
+            language: language(headers),
             place: place(request),
             client: pages.proxies.client(peer, text(headers, &X_FORWARDED_FOR)),
             transport: if pages.proxies.contains(peer) { forwarded_transport(headers) } else { Transport::Plain },
@@ -92,6 +91,12 @@ impl FromRequest for SignedIn {
             None => Err(Failure::NotSignedIn(visit.place)),
         }))
     }
+}
+
+/// The language that a reader chose, else the one that their browser likes best.
+pub(super) fn language(headers: &HeaderMap) -> Language {
+    let chosen = cookie(headers, LANGUAGE_COOKIE).and_then(Language::of_tag);
+    chosen.unwrap_or_else(|| Language::preferred(headers))
 }
 
 /// Where a reader comes back to: a page that can be read again, else the first one.

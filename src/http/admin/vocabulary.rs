@@ -33,6 +33,11 @@ pub(super) fn role(role: Role, language: Language) -> &'static str {
     }
 }
 
+/// What a chat of one person with the bot is called.
+pub(super) fn direct_chat(language: Language) -> &'static str {
+    language.pick("单聊", "Direct chat")
+}
+
 /// A point in time: for machines, and in UTC for readers whose browser does not turn it into their
 /// own time.
 #[derive(Debug, Clone)]

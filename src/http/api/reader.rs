@@ -14,7 +14,7 @@ use crate::http::error::Problem;
 /// The page's style sheet stands in it, and the policy names it by its digest: nothing else is
 /// loaded, and nothing runs.
 const STYLE: &str = include_str!("../../../templates/api.css");
-const POLICY: &str = "default-src 'none'; style-src 'sha256-Ml9eZ105/dBm25Y/a1luyOnFWQZL1VAJY1g5Shq/Yb4='; \
+const POLICY: &str = "default-src 'none'; style-src 'sha256-Auxxl4ylmbq27Q1D2wYi6QL+3wAMlU4atDDEYnQDmcE='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The page is the same for everyone. It is rendered once; none if the template fails.

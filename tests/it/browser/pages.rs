@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::reader::{CHINESE, ENGLISH, Reader};
 use super::stage::{self, Place};
 use super::{Theme, Window};
+use crate::support::{TestApp, spawn_app};
 use crate::tools;
 
 /// The rules: a script that `./test` takes from a package that carries it.
@@ -35,18 +36,24 @@ async fn pages_in_english_keep_nobody_out() {
 }
 
 async fn look_at_every_page(reader: &Reader) {
-    let rules = rules();
     let app = stage::a_week().await;
     let places = stage::places(&app).await;
+    look_at_all(&app, &places, reader).await;
+    let bare = spawn_app().await;
+    look_at_all(&bare, &stage::bare_places(), reader).await;
+}
+
+async fn look_at_all(app: &TestApp, places: &[Place], reader: &Reader) {
+    let rules = rules();
     let Some(window) = Window::open(app.admin_address, reader).await else { return };
     let mut barriers = look_at(&window, &Place::new("login", "/login"), reader, rules.as_deref()).await;
     window.sign_in().await;
-    for place in &places {
+    for place in places {
         barriers.extend(look_at(&window, place, reader, rules.as_deref()).await);
     }
     assert!(barriers.is_empty(), "{barriers:#?}");
-    // A page that says what is wrong with a filter is an answer to a bad request.
-    window.assert_quiet_but_for(&[stage::BAD_FILTER]).await;
+    // What is wrong with a filter, and that there is no such page, is told by a page with a status of its own.
+    window.assert_quiet_but_for(&[stage::BAD_FILTER, stage::NOWHERE]).await;
 }
 
 /// The rules as a script; nothing on a machine that is known not to have them.

@@ -18,6 +18,8 @@ const MINUTES: Duration = Duration::from_secs(7 * 60);
 const DAYS: u64 = 7;
 /// A filter that nobody can understand.
 pub const BAD_FILTER: &str = "from=yesterday";
+/// Where there is nothing.
+pub const NOWHERE: &str = "/nowhere";
 /// The day on which things go wrong.
 const BAD_DAY: u64 = 6;
 
@@ -155,6 +157,17 @@ fn settings() -> Vec<ShownSetting> {
     settings.map(|(key, value)| ShownSetting { key: key.to_owned(), value }).into()
 }
 
+/// The pages of an archive that nothing was sent to.
+pub fn bare_places() -> [Place; 5] {
+    [
+        Place::new("bare-overview", "/"),
+        Place::new("bare-gallery", "/resources"),
+        Place::new("bare-failed", "/failed"),
+        Place::new("bare-chats", "/chats"),
+        Place::new("bare-deliveries", "/deliveries"),
+    ]
+}
+
 /// Every page that there is, and what it looks like when things are otherwise.
 pub async fn places(app: &TestApp) -> Vec<Place> {
     let unread: Value = app.json("/api/v1/events?result=unparsed").await["items"][0]["id"].take();
@@ -172,6 +185,8 @@ pub async fn places(app: &TestApp) -> Vec<Place> {
         Place::new("deliveries", "/deliveries"),
         Place::new("delivery", format!("/deliveries/{}", unread.as_str().unwrap())),
         Place::new("settings", "/settings"),
+        Place::new("api", "/api/docs"),
+        Place::new("nowhere", NOWHERE),
     ];
     let shown = [
         ("resource-image", Media::Jpeg.key(6)),
