@@ -1,6 +1,6 @@
 //! Short questions, answered on the thread that asks.
 //!
-//! A question to the pool wakes a connection's thread and is woken by it, which costs several times
+//! A question through sqlx wakes a connection's thread and is woken by it, which costs several times
 //! what a look at one row costs. Whoever is on a thread that may wait asks here. There is one
 //! connection, so nothing that takes long may be asked.
 
