@@ -28,7 +28,7 @@ const BATCH: usize = 1024;
 const BATCH_BETWEEN_ANSWERS: usize = 32;
 /// How long a batch waits while deliveries go on coming, and how long none may have come before it
 /// counts as over: longer than a sender takes from one answer to its next delivery.
-const GIVE_WAY_FOR: Duration = Duration::from_millis(250);
+const GIVE_WAY_FOR: Duration = Duration::from_millis(500);
 const GIVE_WAY_STEP: Duration = Duration::from_millis(5);
 /// How long the inbox may stay unexpanded before it no longer gives way.
 const LAG: Duration = Duration::from_secs(5);
@@ -52,8 +52,18 @@ type Settled = (EventRowId, Option<Outcome>);
 /// Events that have been read and are to be written together.
 struct Batch {
     readings: Vec<Reading>,
-    /// The newest of them, if others may follow it that came after the last expansion.
-    newest: Option<EventRowId>,
+    /// The newest of them, if more may wait behind it; none for a replay.
+    more_after: Option<EventRowId>,
+}
+
+/// What a step has done.
+enum Step {
+    /// There was nothing to do.
+    Nothing,
+    /// Some of what waits is expanded.
+    Part,
+    /// What waited is expanded.
+    Everything,
 }
 
 /// An event that has been read.
@@ -111,11 +121,10 @@ impl Expander {
         while !shutdown.is_cancelled() {
             let limit = if caught_up.elapsed() < LAG { give_way(&inbox, &mut seen).await } else { BATCH };
             let pause = match self.step(&mut ahead, limit).await {
-                Ok(0) => POLL,
-                Ok(count) => {
-                    if count < limit {
-                        caught_up = Instant::now();
-                    }
+                Ok(Step::Nothing) => POLL,
+                Ok(Step::Part) => continue,
+                Ok(Step::Everything) => {
+                    caught_up = Instant::now();
                     continue;
                 }
                 Err(error) => {
@@ -132,22 +141,21 @@ impl Expander {
         }
     }
 
-    /// Expands one batch; returns how many events it took. While it is written the next one is read, at
-    /// most `limit` events, so that neither this processor nor the catalogue's waits for the other.
+    /// Expands one batch. While it is written the next one is read, at most `limit` events, so that neither
+    /// this processor nor the catalogue's waits for the other.
     ///
     /// # Errors
     /// If the catalogue fails; then nothing of the batch is written.
-    async fn step(&self, ahead: &mut Option<Batch>, limit: usize) -> Result<usize, CatalogueError> {
+    async fn step(&self, ahead: &mut Option<Batch>, limit: usize) -> Result<Step, CatalogueError> {
         let batch = match ahead.take() {
             Some(batch) => batch,
             None => self.read_batch(EventRowId(0), limit).await?,
         };
-        let count = batch.readings.len();
-        if count == 0 {
-            return Ok(0);
+        if batch.readings.is_empty() {
+            return Ok(Step::Nothing);
         }
         let read_ahead = async {
-            match batch.newest.filter(|_| count >= limit) {
+            match batch.more_after {
                 Some(newest) => self.read_batch(newest, limit).await.map(Some),
                 None => Ok(None),
             }
@@ -156,19 +164,19 @@ impl Expander {
         written?;
         self.due.send_replace(());
         *ahead = next?.filter(|next| !next.readings.is_empty());
-        Ok(count)
+        Ok(if ahead.is_some() { Step::Part } else { Step::Everything })
     }
 
     /// Reads what is to be replayed, else what came after `newest` and was not expanded yet.
     async fn read_batch(&self, newest: EventRowId, limit: usize) -> Result<Batch, CatalogueError> {
-        let (read, limit) = (self.catalogue.read(), u32::try_from(limit).unwrap_or(u32::MAX));
-        let replayed = events::replayed(read, limit).await?;
+        let (read, most) = (self.catalogue.read(), u32::try_from(limit).unwrap_or(u32::MAX));
+        let replayed = events::replayed(read, most).await?;
         if !replayed.is_empty() {
-            return Ok(Batch { readings: read_all(replayed).await?, newest: None });
+            return Ok(Batch { readings: read_all(replayed).await?, more_after: None });
         }
-        let readings = read_all(events::new(read, newest, limit).await?).await?;
+        let readings = read_all(events::new(read, newest, most).await?).await?;
         let newest = readings.last().map(|reading| reading.event);
-        Ok(Batch { readings, newest })
+        Ok(Batch { more_after: newest.filter(|_| readings.len() >= limit), readings })
     }
 
     async fn write_batch(&self, readings: &[Reading]) -> Result<(), CatalogueError> {

@@ -15,9 +15,6 @@ use crate::domain::time::Timestamp;
 use crate::feishu::content::{self, Content};
 use crate::feishu::event::Item;
 
-/// Senders in one statement: five bound values each, well below SQLite's limit.
-const SENDERS_IN_ONE_STATEMENT: usize = 1000;
-
 /// A message with its content read.
 pub(super) struct Received {
     origin: Origin,
@@ -168,8 +165,5 @@ async fn write_senders(transaction: &mut Transaction, owning: &[&Received]) -> R
         }
     }
     let senders: Vec<_> = senders.into_values().collect();
-    for some in senders.chunks(SENDERS_IN_ONE_STATEMENT) {
-        messages::note_senders(transaction, some).await?;
-    }
-    Ok(())
+    messages::note_senders(transaction, &senders).await
 }

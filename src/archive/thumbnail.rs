@@ -30,6 +30,8 @@ const RECIPE: &str = "1";
 const AT_ONCE: usize = 2;
 /// How many may be waited for: the pages of a few people, opened at the same time.
 const WAITING: usize = 256;
+/// How many are looked for at once: on a disk that hangs, others still need threads that may wait.
+const LOOKING: usize = 8;
 /// How long somebody waits for a thumbnail before being told to ask again.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Blobs looked at in one go.
@@ -73,14 +75,15 @@ pub struct Thumbnails {
     workshop: Workshop,
     at_once: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    looking: Arc<Semaphore>,
 }
 
 impl Thumbnails {
     /// Those of this catalogue and store, kept in `cache` and made by `workshop`.
     #[must_use]
     pub fn new(catalogue: Catalogue, (store, space): (Store, Space), cache: Cache, workshop: Workshop) -> Self {
-        let at_once = Arc::new(Semaphore::new(AT_ONCE));
-        Self { catalogue, store, cache, space, workshop, at_once, waiting: Arc::new(Semaphore::new(WAITING)) }
+        let [at_once, waiting, looking] = [AT_ONCE, WAITING, LOOKING].map(|places| Arc::new(Semaphore::new(places)));
+        Self { catalogue, store, cache, space, workshop, at_once, waiting, looking }
     }
 
     /// The picture that stands for a resource, of which there may be a thumbnail: its own bytes, or a
@@ -90,6 +93,7 @@ impl Thumbnails {
     /// # Errors
     /// If the catalogue or the file system fails.
     pub async fn look_at(&self, id: ResourceId) -> Result<Option<(Digest, Shown)>, ThumbnailError> {
+        let _place = self.looking.acquire().await.map_err(io::Error::other)?;
         let catalogue = self.catalogue.clone();
         // Who may see it and the file itself in one go: changing threads costs more than either.
         self.on_disk(move |cache| {

@@ -2,8 +2,7 @@
 //!
 //! Tickets are secrets: nothing that lists or shows the catalogue reads this table.
 
-use crate::catalogue::connections::Connections;
-
+use super::connections::Connections;
 use super::mended::Mended;
 use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, ResourceId};

@@ -2,8 +2,7 @@
 //!
 //! Their rows are made in `resources`, like everybody's.
 
-use crate::catalogue::connections::Connections;
-
+use super::connections::Connections;
 use super::resources::{Identity, UNCLAIMED_STATE};
 use super::{CatalogueError, mended};
 use crate::domain::id::{AppId, ResourceId, ResourceKey};

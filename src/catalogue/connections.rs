@@ -29,16 +29,22 @@ pub struct Connections(Arc<Inner>);
 
 struct Inner {
     options: SqliteConnectOptions,
-    /// Each is opened when it is first needed.
-    connections: Vec<Arc<Mutex<Option<SqliteConnection>>>>,
-    /// As many as there are connections; closed with them.
+    slots: Vec<Arc<Mutex<Option<Slot>>>>,
+    /// As many as there are slots; closed with them.
     places: Arc<Semaphore>,
+}
+
+/// A connection that was opened when it was first needed.
+struct Slot {
+    connection: SqliteConnection,
+    /// Whether nobody has waited for the end of the last statement, or it failed: it may still run, a
+    /// transaction may still be open, the thread may be gone.
+    is_unsettled: bool,
 }
 
 /// A connection, until this is dropped.
 pub struct Held {
-    connection: OwnedMappedMutexGuard<Option<SqliteConnection>, SqliteConnection>,
-    /// Whether a transaction was begun and is not known to have ended.
+    slot: OwnedMappedMutexGuard<Option<Slot>, Slot>,
     in_transaction: bool,
     _place: OwnedSemaphorePermit,
 }
@@ -46,8 +52,8 @@ pub struct Held {
 impl Connections {
     /// At most so many connections, of which the first is opened now.
     pub(super) async fn open(options: SqliteConnectOptions, most: usize) -> Result<Self, sqlx::Error> {
-        let connections = std::iter::repeat_with(Arc::default).take(most).collect();
-        let opened = Self(Arc::new(Inner { options, connections, places: Arc::new(Semaphore::new(most)) }));
+        let slots = std::iter::repeat_with(Arc::default).take(most).collect();
+        let opened = Self(Arc::new(Inner { options, slots, places: Arc::new(Semaphore::new(most)) }));
         opened.acquire().await?;
         Ok(opened)
     }
@@ -59,55 +65,76 @@ impl Connections {
     pub async fn acquire(&self) -> Result<Held, sqlx::Error> {
         let place = tokio::time::timeout(WAIT_AT_MOST, self.0.places.clone().acquire_owned()).await;
         let place = place.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
-        // Whoever has a place finds a connection that nobody holds.
-        let free = self.0.connections.iter().find_map(|connection| connection.clone().try_lock_owned().ok());
-        let mut free = free.ok_or(sqlx::Error::PoolTimedOut)?;
-        if free.is_none() {
-            *free = Some(self.0.options.connect().await?);
+        let mut slot = self.free_slot().ok_or(sqlx::Error::PoolTimedOut)?;
+        if slot.is_none() {
+            *slot = Some(Slot { connection: self.0.options.connect().await?, is_unsettled: false });
         }
-        let connection = OwnedMutexGuard::try_map(free, Option::as_mut).map_err(|_| sqlx::Error::PoolClosed)?;
-        Ok(Held { connection, in_transaction: false, _place: place })
+        let mut slot = OwnedMutexGuard::try_map(slot, Option::as_mut).map_err(|_| sqlx::Error::PoolClosed)?;
+        if slot.is_unsettled {
+            self.settle(&mut slot).await?;
+        }
+        Ok(Held { slot, in_transaction: false, _place: place })
     }
 
-    /// A connection on which a transaction has begun. Unless that is committed, it is rolled back when the
+    /// A slot that nobody holds, which whoever has a place finds; if possible one that is settled.
+    fn free_slot(&self) -> Option<OwnedMutexGuard<Option<Slot>>> {
+        let mut unsettled = None;
+        for slot in &self.0.slots {
+            let Ok(slot) = slot.clone().try_lock_owned() else { continue };
+            if slot.as_ref().is_none_or(|slot| !slot.is_unsettled) {
+                return Some(slot);
+            }
+            unsettled = Some(slot);
+        }
+        unsettled
+    }
+
+    /// Waits for the end of what was left behind, and undoes it. A connection whose thread is gone is opened
+    /// anew.
+    async fn settle(&self, slot: &mut Slot) -> Result<(), sqlx::Error> {
+        if let Err(sqlx::Error::WorkerCrashed) = run(&mut slot.connection, "ROLLBACK").await {
+            tracing::error!("A connection to the catalogue was lost; opening another one");
+            slot.connection = self.0.options.connect().await?;
+        }
+        slot.is_unsettled = false;
+        Ok(())
+    }
+
+    /// A connection on which a transaction has begun. Unless it is committed, it is undone when the
     /// connection is dropped.
     pub(super) async fn begin(&self, statement: &'static str) -> Result<Held, sqlx::Error> {
         let mut held = self.acquire().await?;
-        held.in_transaction = true;
-        let begun = sqlx::query(statement).execute(&mut *held).await;
-        self.unless_lost(&mut held, begun).await?;
+        (held.in_transaction, held.slot.is_unsettled) = (true, true);
+        run(&mut held, statement).await?;
         Ok(held)
     }
 
     /// Closes all connections, once nobody holds them any more.
     pub(super) async fn close(&self) {
-        let all = u32::try_from(self.0.connections.len()).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.0.slots.len()).unwrap_or(u32::MAX);
         // It fails only if somebody else has closed them.
         let Ok(_all) = self.0.places.acquire_many(all).await else { return };
         self.0.places.close();
-        for connection in &self.0.connections {
-            let Some(connection) = connection.lock().await.take() else { continue };
-            if let Err(error) = connection.close().await {
+        for slot in &self.0.slots {
+            let Some(slot) = slot.lock().await.take() else { continue };
+            if let Err(error) = slot.connection.close().await {
                 tracing::warn!(%error, "A connection to the catalogue did not close properly");
             }
         }
     }
+}
 
-    /// Replaces a connection if the thread behind it is gone, so that only this statement fails.
-    async fn unless_lost<T>(&self, held: &mut Held, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        if let Err(sqlx::Error::WorkerCrashed) = result {
-            tracing::error!("A connection to the catalogue was lost; opening another one");
-            *held.connection = self.0.options.connect().await?;
-        }
-        result
-    }
+/// Runs a statement without rows. That a thread which ends meanwhile tells nothing is a failure too.
+async fn run(connection: &mut SqliteConnection, statement: &'static str) -> Result<(), sqlx::Error> {
+    let told = connection.fetch_many(sqlx::query(statement)).try_next().await?;
+    told.map(drop).ok_or(sqlx::Error::WorkerCrashed)
 }
 
 impl Held {
     /// Commits the transaction.
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        sqlx::query("COMMIT").execute(&mut *self).await?;
-        self.in_transaction = false;
+        run(&mut self, "COMMIT").await?;
+        (self.in_transaction, self.slot.is_unsettled) = (false, false);
         Ok(())
     }
 }
@@ -115,9 +142,9 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.in_transaction {
-            // Once this was polled, the statement is in the connection's queue, before any other one. Nobody
-            // waits for it; it fails where the transaction has ended after all.
-            let _ = sqlx::query("ROLLBACK").execute(&mut **self).now_or_never();
+            // Polled once, it is in the connection's queue, so that other processes need not wait for the write
+            // lock until somebody here does. If the queue is full it is not: whoever comes next makes sure.
+            let _ = run(self, "ROLLBACK").now_or_never();
         }
     }
 }
@@ -126,13 +153,13 @@ impl Deref for Held {
     type Target = SqliteConnection;
 
     fn deref(&self) -> &SqliteConnection {
-        &self.connection
+        &self.slot.connection
     }
 }
 
 impl DerefMut for Held {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.connection
+        &mut self.slot.connection
     }
 }
 
@@ -149,8 +176,10 @@ impl<'c> Executor<'c> for &Connections {
         let all = self.clone();
         let run = async move {
             let mut held = all.acquire().await?;
-            let told: Result<Vec<_>, _> = held.fetch_many(query).try_collect().await;
-            all.unless_lost(&mut held, told).await
+            held.slot.is_unsettled = true;
+            let told: Vec<_> = held.fetch_many(query).try_collect().await?;
+            held.slot.is_unsettled = false;
+            Ok(told)
         };
         run.map_ok(|told| stream::iter(told.into_iter().map(Ok))).try_flatten_stream().boxed()
     }
@@ -162,8 +191,10 @@ impl<'c> Executor<'c> for &Connections {
         let all = self.clone();
         let run = async move {
             let mut held = all.acquire().await?;
-            let row = held.fetch_optional(query).await;
-            all.unless_lost(&mut held, row).await
+            held.slot.is_unsettled = true;
+            let row = held.fetch_optional(query).await?;
+            held.slot.is_unsettled = false;
+            Ok(row)
         };
         run.boxed()
     }
@@ -191,8 +222,8 @@ impl<'c> Executor<'c> for &Connections {
 
 impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { connections, places, .. } = self.0.as_ref();
-        write!(f, "Connections({} of {} free)", places.available_permits(), connections.len())
+        let Inner { slots, places, .. } = self.0.as_ref();
+        write!(f, "Connections({} of {} free)", places.available_permits(), slots.len())
     }
 }
 
@@ -249,6 +280,34 @@ mod tests {
         let mut held = opened.acquire().await.unwrap();
         assert!(sqlx::query(numbers).fetch(&mut *held).try_next().await.unwrap().is_some());
         drop(held);
+        write(&opened).await.unwrap();
+        assert_eq!(count(&opened).await, 1);
+    }
+
+    #[tokio::test]
+    async fn transactions_that_nobody_waited_for_do_not_pile_up() {
+        let (directory, opened) = opened(1).await;
+        let outside = SqliteConnectOptions::new().filename(directory.path().join("db"));
+        let mut outside = outside.connect().await.unwrap();
+        run(&mut outside, "BEGIN IMMEDIATE").await.unwrap();
+        for _ in 0..200 {
+            assert!(opened.begin("BEGIN IMMEDIATE").now_or_never().is_none());
+        }
+        run(&mut outside, "ROLLBACK").await.unwrap();
+        write(&opened).await.unwrap();
+        assert_eq!(count(&opened).await, 1);
+        run(&mut outside, "BEGIN IMMEDIATE").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_thread_is_gone_is_replaced() {
+        let (_directory, opened) = opened(1).await;
+        let mut held = opened.acquire().await.unwrap();
+        std::mem::forget(held.begin_with("BEGIN").await.unwrap());
+        // sqlx ends its thread when nobody hears that this is refused.
+        assert!(held.begin_with("BEGIN").now_or_never().is_none());
+        drop(held);
+        assert!(matches!(write(&opened).await, Err(sqlx::Error::WorkerCrashed)));
         write(&opened).await.unwrap();
         assert_eq!(count(&opened).await, 1);
     }

@@ -5,23 +5,31 @@
 //! connection, so nothing that takes long may be asked.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::{BUSY_TIMEOUT, CatalogueError};
 
-/// A connection for short questions, opened with the first of them.
+/// A connection for short questions.
 #[derive(Debug)]
 pub(super) struct Direct {
     path: PathBuf,
-    connection: Mutex<Option<Connection>>,
+    connection: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The first question opens it.
+    NotYet,
+    Open(Connection),
+    Closed,
 }
 
 impl Direct {
     /// A connection to the catalogue at this path, which must be there when something is asked.
     pub(super) fn to(path: PathBuf) -> Self {
-        Self { path, connection: Mutex::default() }
+        Self { path, connection: Mutex::new(State::NotYet) }
     }
 
     /// Asks something. Blocks.
@@ -29,17 +37,24 @@ impl Direct {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, CatalogueError>,
     ) -> Result<T, CatalogueError> {
-        // A connection on which something panicked is as good as any other: it only reads.
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*connection {
-            Some(connection) => question(connection),
-            None => question(connection.insert(self.connect()?)),
+        let mut state = self.state();
+        if let State::NotYet = *state {
+            *state = State::Open(self.connect()?);
+        }
+        match &*state {
+            State::Open(connection) => question(connection),
+            _ => Err(CatalogueError::Interrupted),
         }
     }
 
-    /// Closes the connection; a further question opens another one.
+    /// Closes the connection for good: whoever is still about to ask must not keep the catalogue open.
     pub(super) fn close(&self) {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+        *self.state() = State::Closed;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A connection on which something panicked is as good as any other: it only reads.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn connect(&self) -> rusqlite::Result<Connection> {

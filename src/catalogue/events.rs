@@ -1,16 +1,17 @@
 //! The inbox: deliveries as they came, and what became of them.
 
-use crate::catalogue::connections::Connections;
 use futures_util::{Stream, TryStreamExt};
+use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
+use super::connections::Connections;
 use super::{CatalogueError, Transaction, is_usual};
 use crate::domain::id::{AppId, EventRowId};
 use crate::domain::time::Timestamp;
 
 /// How much of waiting payloads is taken into memory at once.
-const MAX_WAITING_BYTES: usize = 8 << 20;
+const MAX_WAITING_BYTES: usize = 4 << 20;
 
 /// A delivery that is about to be written down.
 #[derive(Debug, Clone)]
@@ -166,13 +167,11 @@ pub async fn settle(
     settled: &[(EventRowId, Option<Outcome>)],
 ) -> Result<(), CatalogueError> {
     let Some(newest) = settled.iter().map(|(id, _)| id.0).max() else { return Ok(()) };
-    let mut clear = QueryBuilder::<Sqlite>::new("DELETE FROM event_outcomes WHERE event_row_id IN (");
-    let mut ids = clear.separated(", ");
-    for (id, _) in settled {
-        ids.push_bind(id.0);
-    }
-    clear.push(")");
-    clear.build().persistent(false).execute(transaction.connection()).await?;
+    let ids: Vec<i64> = settled.iter().map(|(id, _)| id.0).collect();
+    sqlx::query("DELETE FROM event_outcomes WHERE event_row_id IN (SELECT value FROM json_each(?))")
+        .bind(Value::from(ids).to_string())
+        .execute(transaction.connection())
+        .await?;
     let told: Vec<_> =
         settled.iter().filter_map(|(id, outcome)| outcome.as_ref().map(|outcome| (id, outcome))).collect();
     if !told.is_empty() {

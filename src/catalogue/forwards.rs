@@ -1,8 +1,8 @@
 //! Forwards in the queue, and resources that are asked from the same forward.
 
-use crate::catalogue::connections::Connections;
 use sqlx::{QueryBuilder, Sqlite};
 
+use super::connections::Connections;
 use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, ChatId, MessageId, ResourceId, TenantKey};
 

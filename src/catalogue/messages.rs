@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use crate::catalogue::connections::Connections;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::{CatalogueError, Transaction};
+use super::connections::Connections;
+use super::{CatalogueError, ROWS_IN_ONE_STATEMENT, Transaction, is_usual};
 use crate::domain::id::{AppId, ChatId, EventRowId, MessageId, OpenId};
 use crate::domain::message::{Message, Problem};
 use crate::domain::time::Timestamp;
@@ -35,9 +35,17 @@ pub async fn insert(
     transaction: &mut Transaction,
     messages: &[NewMessage<'_>],
 ) -> Result<HashSet<EventRowId>, CatalogueError> {
-    if messages.is_empty() {
-        return Ok(HashSet::new());
+    let mut new = HashSet::new();
+    for some in messages.chunks(ROWS_IN_ONE_STATEMENT) {
+        new.extend(insert_some(transaction, some).await?);
     }
+    Ok(new)
+}
+
+async fn insert_some(
+    transaction: &mut Transaction,
+    messages: &[NewMessage<'_>],
+) -> Result<Vec<EventRowId>, CatalogueError> {
     let mut insert = QueryBuilder::<Sqlite>::new(
         "INSERT INTO messages (app_id, message_id, tenant_key, chat_id, chat_type, thread_id, root_id, parent_id,
              sender_open_id, sender_type, message_type, text, problem, event_row_id, sent_at, seen_at) ",
@@ -71,7 +79,7 @@ pub async fn insert(
          WHERE messages.event_row_id IS NULL AND excluded.event_row_id IS NOT NULL
          RETURNING event_row_id",
     );
-    let rows = insert.build().persistent(false).fetch_all(transaction.connection()).await?;
+    let rows = insert.build().persistent(is_usual(messages.len())).fetch_all(transaction.connection()).await?;
     let told = rows.iter().map(|row| row.try_get::<Option<i64>, _>("event_row_id"));
     let told = told.filter_map(|event| event.transpose().map(|event| event.map(EventRowId)));
     Ok(told.collect::<Result<_, _>>()?)
@@ -135,9 +143,13 @@ pub struct NewSender<'a> {
 /// # Errors
 /// If SQLite fails.
 pub async fn note_senders(transaction: &mut Transaction, senders: &[NewSender<'_>]) -> Result<(), CatalogueError> {
-    if senders.is_empty() {
-        return Ok(());
+    for some in senders.chunks(ROWS_IN_ONE_STATEMENT) {
+        note_some(transaction, some).await?;
     }
+    Ok(())
+}
+
+async fn note_some(transaction: &mut Transaction, senders: &[NewSender<'_>]) -> Result<(), CatalogueError> {
     let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO senders (app_id, open_id, name, chat_id, name_due_at) ");
     insert.push_values(senders, |mut row, sender| {
         row.push_bind(sender.app_id.as_str())
@@ -150,6 +162,6 @@ pub async fn note_senders(transaction: &mut Transaction, senders: &[NewSender<'_
         " ON CONFLICT (app_id, open_id) DO UPDATE SET name = excluded.name, name_due_at = excluded.name_due_at
           WHERE excluded.name IS NOT NULL AND excluded.name IS NOT name",
     );
-    insert.build().persistent(false).execute(transaction.connection()).await?;
+    insert.build().persistent(is_usual(senders.len())).execute(transaction.connection()).await?;
     Ok(())
 }

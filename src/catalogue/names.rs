@@ -3,10 +3,10 @@
 //! A name is due at first sight, and again when it has grown old; until when a name counts as
 //! young is decided by whoever looks it up.
 
-use crate::catalogue::connections::Connections;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
+use super::connections::Connections;
 use super::tenants::TENANT_OF_PLACE;
 use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, ChatId, OpenId, TenantKey};

@@ -1,9 +1,9 @@
 //! Quoted messages: what somebody answered without it ever having been told to us.
 
-use crate::catalogue::connections::Connections;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::cleared::{BATCH, Portion};
+use super::connections::Connections;
 use super::forwards::Surroundings;
 use super::listing::attention::Cause;
 use super::{Catalogue, CatalogueError, Transaction};

@@ -1,9 +1,9 @@
 //! The texts of reasons, in a table so that views can show them.
 
-use crate::catalogue::connections::Connections;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::CatalogueError;
+use super::connections::Connections;
 use crate::domain::reason::ReasonCode;
 
 /// Writes what this program says about each reason.

@@ -5,9 +5,9 @@
 
 use std::collections::HashSet;
 
-use crate::catalogue::connections::Connections;
 use sqlx::Row;
 
+use super::connections::Connections;
 use super::retry::json_list;
 use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, MessageId, ResourceId};

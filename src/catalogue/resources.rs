@@ -3,12 +3,12 @@
 //! pending → (claim) running → stored, pending, blocked, gone or impossible.
 //! How a try ends is next door, in `endings`; reading for people, in `listing`.
 
-use crate::catalogue::connections::Connections;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
+use super::connections::Connections;
 use super::retry::json_list;
-use super::{CatalogueError, Transaction, tickets};
+use super::{CatalogueError, ROWS_IN_ONE_STATEMENT, Transaction, is_usual, tickets};
 use crate::domain::download::State;
 use crate::domain::error::chain;
 use crate::domain::id::{AppId, MessageId, ResourceId, ResourceKey, TenantKey, path_segment};
@@ -17,8 +17,6 @@ use crate::domain::resource::{Found, ResourceType, Role};
 use crate::domain::source::{Source, Target};
 use crate::domain::time::Timestamp;
 
-/// Resources in one INSERT: well below SQLite's limit of bound values.
-const INSERT_ROWS: usize = 500;
 /// The share of a claim that goes to what failed before, while there is new work as well.
 const SHARE_OF_FAILED: f64 = 0.25;
 
@@ -43,7 +41,7 @@ pub struct NewResource<'a> {
 /// # Errors
 /// If SQLite fails.
 pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]) -> Result<(), CatalogueError> {
-    for some in resources.chunks(INSERT_ROWS) {
+    for some in resources.chunks(ROWS_IN_ONE_STATEMENT) {
         let mut insert = QueryBuilder::<Sqlite>::new(
             "WITH found (app_id, message_id, container, type, key, role, file_name, state, reason_code, seen_at) AS (",
         );
@@ -92,7 +90,7 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
                      'pending', resources.state
                  )",
         );
-        insert.build().persistent(false).execute(transaction.connection()).await?;
+        insert.build().persistent(is_usual(some.len())).execute(transaction.connection()).await?;
     }
     Ok(())
 }

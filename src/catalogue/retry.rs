@@ -51,7 +51,9 @@ pub async fn find_failed(catalogue: &Catalogue, cause: &Cause) -> Result<Vec<Res
     let mut sql = Sql::new("SELECT r.resource_row_id");
     push_cause(&mut sql, cause);
     sql.push(RETRYABLE);
-    let ids = sql.build_query_scalar::<i64>().fetch(catalogue.read()).map_ok(ResourceId).try_collect().await?;
+    // One by one: there may be as many as the archive has, and a row takes far more memory than its number.
+    let mut connection = catalogue.read().acquire().await?;
+    let ids = sql.build_query_scalar::<i64>().fetch(&mut *connection).map_ok(ResourceId).try_collect().await?;
     Ok(ids)
 }
 

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalogue::connections::Connections;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
+use super::connections::Connections;
 use super::days::{self, DayTally};
 use super::listing::chat::person_of_direct_chat;
 use super::{Catalogue, CatalogueError};

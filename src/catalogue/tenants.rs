@@ -1,9 +1,9 @@
 //! Tenants: in whose name a store app asks. The messages of the archive tell.
 
-use crate::catalogue::connections::Connections;
 use sqlx::Row;
 
 use super::CatalogueError;
+use super::connections::Connections;
 use crate::domain::id::{AppId, TenantKey};
 
 /// The tenant of a chat, for statements in which `place` is a row with an `app_id` and a `chat_id`: that

@@ -1,10 +1,10 @@
 //! Thumbnails: which picture stands for a resource, and which blobs there are to make one of.
 
-use crate::catalogue::connections::Connections;
 use rusqlite::OptionalExtension as _;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::connections::Connections;
 use super::{Catalogue, CatalogueError};
 use crate::domain::digest::Digest;
 use crate::domain::id::ResourceId;

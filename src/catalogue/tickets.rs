@@ -1,8 +1,8 @@
 //! Helpdesk tickets: the messages in them, and their images, which are asked for by position.
 
-use crate::catalogue::connections::Connections;
 use sqlx::{QueryBuilder, Sqlite};
 
+use super::connections::Connections;
 use super::{CatalogueError, Transaction};
 use crate::domain::download::State;
 use crate::domain::id::{AppId, ChatId, MessageId, OpenId, TenantKey};

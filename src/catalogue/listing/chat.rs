@@ -13,7 +13,7 @@ use crate::domain::id::{AppId, ChatId};
 use crate::domain::time::Timestamp;
 
 /// The name of the person in `c`, if that is a chat of one person with the bot. Only what was
-/// delivered by itself tells who that is: what lies in a forward may be anybody's.
+/// delivered by itself tells who that is: what lies in a forward may be anybody's, and is older.
 macro_rules! person_of_direct_chat {
     () => {
         "CASE WHEN c.chat_type = 'p2p' THEN (
@@ -21,7 +21,8 @@ macro_rules! person_of_direct_chat {
             WHERE person.app_id = c.app_id AND person.open_id = (
                 SELECT told.sender_open_id FROM messages AS told
                 WHERE told.app_id = c.app_id AND told.chat_id = c.chat_id
-                    AND told.sender_type = 'user' AND told.event_row_id IS NOT NULL
+                    AND told.sender_type = 'user' AND told.event_row_id IS NOT NULL AND told.hidden = 0
+                ORDER BY told.sent_at DESC
                 LIMIT 1
             )
         ) END"

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use crate::catalogue::connections::Connections;
-
 use crate::catalogue::search::{NameRow, chats_with_id, expression, named_like, quoted, role_piece, senders_with_id};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::download::State;

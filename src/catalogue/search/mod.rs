@@ -14,9 +14,8 @@ pub use writing::{Progress, catch_up, index_newest};
 
 use sqlx::AssertSqlSafe;
 
-use crate::catalogue::connections::Connections;
-
 use super::CatalogueError;
+use crate::catalogue::connections::Connections;
 
 /// Characters of a message's text that can be searched: more than people write, and a bound on what
 /// one row can cost.

@@ -1,11 +1,11 @@
 //! Names of chats and senders, looked up by a part of them.
 
-use crate::catalogue::connections::Connections;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{chat_piece, expression, quoted, sender_piece};
 use crate::catalogue::CatalogueError;
+use crate::catalogue::connections::Connections;
 use crate::catalogue::listing::selection::apps_of;
 use crate::domain::folding::{Needle, fold};
 

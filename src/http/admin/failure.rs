@@ -118,9 +118,7 @@ impl Failure {
             },
         }
     }
-}
 
-impl Failure {
     /// The page that says so, or what is answered instead of one.
     pub(super) fn page(&self, language: Language) -> HttpResponse {
         match self {

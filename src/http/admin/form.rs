@@ -30,9 +30,7 @@ impl Form {
     pub(super) fn values<'f>(&'f self, name: &str) -> impl Iterator<Item = &'f str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
-}
 
-impl Form {
     /// The resources that were ticked.
     pub(super) fn selected(&self) -> Result<Vec<ResourceId>, Failure> {
         let ids: Vec<ResourceId> =

@@ -13,7 +13,7 @@ use super::frame::{Frame, Section, answer, see_other};
 use super::item::Item;
 use super::language::texts;
 use super::local_path::LocalPath;
-use super::question::{Question, View};
+use super::question::{Question, View, asks_for_failures};
 use super::visit::SignedIn;
 use crate::archive::retry;
 use crate::catalogue::CatalogueError;
@@ -136,9 +136,14 @@ pub(super) async fn retry(
     request: HttpRequest,
     form: Form,
 ) -> Result<HttpResponse, Failure> {
+    let back: LocalPath = form.value("back").parse().map_err(|_| Failure::BadRequest)?;
     let queued = match form.value("extent") {
         "matching" => {
             let filter = Question::understood(&request)?;
+            // The pages offer this for failures only: nobody means the whole archive.
+            if !asks_for_failures(&filter) {
+                return Err(Failure::BadRequest);
+            }
             retry::matching(&pages.catalogue, &filter, pages.clock.now()).await?
         }
         _ => retry::these(&pages.catalogue, &form.selected()?).await?,
@@ -146,7 +151,6 @@ pub(super) async fn retry(
     if queued > 0 {
         (pages.wake)();
     }
-    let back: LocalPath = form.value("back").parse().map_err(|_| Failure::BadRequest)?;
     let sign = if back.as_str().contains('?') { '&' } else { '?' };
     Ok(see_other(&format!("{}{sign}queued={queued}", back.as_str())))
 }

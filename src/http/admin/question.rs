@@ -118,8 +118,7 @@ impl Question {
 
     /// Whether it asks for what did not come, so that all of that can be tried again.
     pub(super) fn asks_for_failures(&self) -> bool {
-        let states = &self.filter.state;
-        !states.is_empty() && states.iter().all(|state| !matches!(state, State::Stored | State::Running))
+        asks_for_failures(&self.filter)
     }
 
     /// The question without one of its filters.
@@ -139,6 +138,12 @@ impl Question {
         }
         with_query("/resources", query.finish())
     }
+}
+
+/// Whether a filter asks for what did not come, and for nothing else.
+pub(super) fn asks_for_failures(filter: &Filter) -> bool {
+    let states = &filter.state;
+    !states.is_empty() && states.iter().all(|state| !matches!(state, State::Stored | State::Running))
 }
 
 fn with_query(path: &str, query: String) -> String {
