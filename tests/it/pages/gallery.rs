@@ -96,8 +96,13 @@ async fn everything_that_a_filter_finds_is_tried_again() {
     app.drain().await;
     app.assert_stored(&Media::Png.key(1)).await;
     app.assert_stored(&Media::Png.key(2)).await;
-    assert_eq!(app.platform.requests_for(&Media::Png.key(3)), 1);
-    assert_eq!(browser.post("/resources/retry?colour=red", &form).await.status(), 400);
+    for refused in ["?colour=red", "", "?chat_id=oc_b"] {
+        assert_eq!(browser.post(&format!("/resources/retry{refused}"), &form).await.status(), 400, "{refused}");
+    }
+    let nowhere = [("extent", "matching"), ("back", "//evil.test")];
+    assert_eq!(browser.post("/resources/retry?state=blocked", &nowhere).await.status(), 400);
+    app.drain().await;
+    assert_eq!(app.platform.requests_for(&Media::Png.key(3)), 1, "nothing was queued");
 }
 
 #[tokio::test]
