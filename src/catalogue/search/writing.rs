@@ -10,8 +10,10 @@ use super::pieces::joined;
 use super::{SEARCHED_CHARACTERS, SHARERS_BITS, chat_piece, sender_piece};
 use crate::catalogue::{CatalogueError, Transaction};
 
-/// Rows in one portion: some ten milliseconds for whoever waits behind it.
-const PORTION: usize = 1024;
+/// Rows in one portion of what is caught up: few milliseconds for whoever waits behind it.
+const PORTION: usize = 256;
+/// Rows of a batch that are indexed in its own transaction.
+const BATCH: usize = 1024;
 /// Bytes of text in one portion; long texts cost more than many rows.
 const PORTION_BYTES: usize = 256 << 10;
 
@@ -31,7 +33,7 @@ pub enum Progress {
 /// If SQLite fails.
 pub async fn index_newest(transaction: &mut Transaction, count: usize) -> Result<(), CatalogueError> {
     if count > 0 {
-        index_resources(transaction.connection(), count.min(PORTION)).await?;
+        index_resources(transaction.connection(), count.min(BATCH)).await?;
     }
     Ok(())
 }
