@@ -28,7 +28,7 @@ const BATCH: usize = 1024;
 const BATCH_BETWEEN_ANSWERS: usize = 32;
 /// How long a batch waits while deliveries go on coming, and how long none may have come before it
 /// counts as over: longer than a sender takes from one answer to its next delivery.
-const GIVE_WAY_FOR: Duration = Duration::from_millis(500);
+const GIVE_WAY_FOR: Duration = Duration::from_secs(1);
 const GIVE_WAY_STEP: Duration = Duration::from_millis(5);
 /// How long the inbox may stay unexpanded before it no longer gives way.
 const LAG: Duration = Duration::from_secs(5);

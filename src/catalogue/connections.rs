@@ -300,19 +300,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_whose_thread_is_gone_is_replaced() {
-        let (_directory, opened) = opened(1).await;
-        let mut held = opened.acquire().await.unwrap();
-        std::mem::forget(held.begin_with("BEGIN").await.unwrap());
-        // sqlx ends its thread when nobody hears that this is refused.
-        assert!(held.begin_with("BEGIN").now_or_never().is_none());
-        drop(held);
-        assert!(matches!(write(&opened).await, Err(sqlx::Error::WorkerCrashed)));
-        write(&opened).await.unwrap();
-        assert_eq!(count(&opened).await, 1);
-    }
-
-    #[tokio::test]
     async fn closing_waits_for_who_holds_one_and_nobody_gets_another() {
         let (_directory, opened) = opened(2).await;
         let held = opened.acquire().await.unwrap();
