@@ -136,17 +136,20 @@ pub(super) async fn retry(
     request: HttpRequest,
     form: Form,
 ) -> Result<HttpResponse, Failure> {
-    let back: LocalPath = form.value("back").parse().map_err(|_| Failure::BadRequest)?;
-    let queued = match form.value("extent") {
+    let back = || form.value("back").parse::<LocalPath>().map_err(|_| Failure::BadRequest);
+    let (back, queued) = match form.value("extent") {
         "matching" => {
             let filter = Question::understood(&request)?;
             // The pages offer this for failures only: nobody means the whole archive.
             if !asks_for_failures(&filter) {
                 return Err(Failure::BadRequest);
             }
-            retry::matching(&pages.catalogue, &filter, pages.clock.now()).await?
+            (back()?, retry::matching(&pages.catalogue, &filter, pages.clock.now()).await?)
         }
-        _ => retry::these(&pages.catalogue, &form.selected()?).await?,
+        _ => {
+            let selected = form.selected()?;
+            (back()?, retry::these(&pages.catalogue, &selected).await?)
+        }
     };
     if queued > 0 {
         (pages.wake)();
