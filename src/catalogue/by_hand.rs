@@ -22,7 +22,8 @@ pub async fn carried(
 ) -> Result<Option<ResourceId>, CatalogueError> {
     let id = sqlx::query_scalar(
         "SELECT resource_row_id FROM resources
-         WHERE source = 'message' AND app_id = ? AND key = ? AND type IN (?, '') AND role <> 'forward'
+         WHERE source = 'message' AND substr(key, -8) = substr(?2, -8) AND key = ?2 AND +app_id = ?1
+             AND type IN (?3, '') AND role <> 'forward'
          ORDER BY state = 'stored' DESC, listed_at DESC
          LIMIT 1",
     );
