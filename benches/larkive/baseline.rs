@@ -62,7 +62,7 @@ impl Receiver {
     }
 
     async fn keep(&self, event: &VerifiedEvent) -> anyhow::Result<()> {
-        let Some(catalogue) = &self.catalogue else { return Ok(()) };
+        let Some(catalogue) = self.catalogue.clone() else { return Ok(()) };
         let identity = event.identity();
         let event = NewEvent {
             app_id: event.app_id().clone(),
@@ -72,7 +72,8 @@ impl Receiver {
             received_at: self.clock.now(),
             payload: event.payload().to_owned(),
         };
-        Ok(events::append(catalogue.write()?, &[event]).await?)
+        let turn = catalogue.write()?.acquire().await?;
+        Ok(tokio::task::spawn_blocking(move || events::append(&catalogue, &turn, &[event])).await??)
     }
 }
 

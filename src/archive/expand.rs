@@ -4,10 +4,11 @@
 //! again. An event that cannot be understood is set aside with the reason and stops no other.
 
 use std::collections::HashSet;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::Inbox;
@@ -54,6 +55,16 @@ struct Batch {
     readings: Vec<Reading>,
     /// The newest of them, if more may wait behind it; none for a replay.
     more_after: Option<EventRowId>,
+}
+
+/// Where the expansion of a backlog stands.
+struct Backlog<'a> {
+    /// What has been read ahead.
+    ahead: Option<Batch>,
+    /// Whether batches have been written that the disk need not have yet.
+    is_in_bulk: bool,
+    /// Told after each of them.
+    written: &'a Notify,
 }
 
 /// What a step has done.
@@ -116,11 +127,17 @@ impl Expander {
 
     /// Expands until `shutdown`, giving way to deliveries that go on coming.
     pub async fn run(self, inbox: Inbox, shutdown: CancellationToken) {
+        let written = Notify::new();
+        tokio::join!(self.expand(inbox, &written, &shutdown), self.keep_log_short(&written, &shutdown));
+    }
+
+    async fn expand(&self, inbox: Inbox, written: &Notify, shutdown: &CancellationToken) {
         let arrived = inbox.arrived();
-        let (mut seen, mut caught_up, mut ahead) = (inbox.submitted(), Instant::now(), None);
+        let mut backlog = Backlog { ahead: None, is_in_bulk: false, written };
+        let (mut seen, mut caught_up) = (inbox.submitted(), Instant::now());
         while !shutdown.is_cancelled() {
             let limit = if caught_up.elapsed() < LAG { give_way(&inbox, &mut seen).await } else { BATCH };
-            let pause = match self.step(&mut ahead, limit).await {
+            let pause = match self.step(&mut backlog, limit).await {
                 Ok(Step::Nothing) => POLL,
                 Ok(Step::Part) => continue,
                 Ok(Step::Everything) => {
@@ -141,13 +158,26 @@ impl Expander {
         }
     }
 
+    /// Folds the log while a backlog is being written, so that the batches need not wait for it.
+    async fn keep_log_short(&self, written: &Notify, shutdown: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = written.notified() => {}
+                () = shutdown.cancelled() => return,
+            }
+            if let Err(error) = self.catalogue.fold_log().await {
+                tracing::warn!(error = %chain(&error), "Cannot fold the catalogue's log");
+            }
+        }
+    }
+
     /// Expands one batch. While it is written the next one is read, at most `limit` events, so that neither
     /// this processor nor the catalogue's waits for the other.
     ///
     /// # Errors
     /// If the catalogue fails; then nothing of the batch is written.
-    async fn step(&self, ahead: &mut Option<Batch>, limit: usize) -> Result<Step, CatalogueError> {
-        let batch = match ahead.take() {
+    async fn step(&self, backlog: &mut Backlog<'_>, limit: usize) -> Result<Step, CatalogueError> {
+        let batch = match backlog.ahead.take() {
             Some(batch) => batch,
             None => self.read_batch(EventRowId(0), limit).await?,
         };
@@ -160,11 +190,22 @@ impl Expander {
                 None => Ok(None),
             }
         };
-        let (written, next) = tokio::join!(self.write_batch(&batch.readings), read_ahead);
+        let in_bulk = batch.more_after.is_some() && batch.readings.len() >= BATCH;
+        let (written, next) = tokio::join!(self.write_batch(&batch.readings, in_bulk), read_ahead);
         written?;
         self.due.send_replace(());
-        *ahead = next?.filter(|next| !next.readings.is_empty());
-        Ok(if ahead.is_some() { Step::Part } else { Step::Everything })
+        if in_bulk {
+            backlog.is_in_bulk = true;
+            backlog.written.notify_one();
+        }
+        backlog.ahead = next?.filter(|next| !next.readings.is_empty());
+        if backlog.ahead.is_some() {
+            return Ok(Step::Part);
+        }
+        if mem::take(&mut backlog.is_in_bulk) {
+            self.catalogue.end_bulk().await?;
+        }
+        Ok(Step::Everything)
     }
 
     /// Reads what is to be replayed, else what came after `newest` and was not expanded yet.
@@ -179,8 +220,14 @@ impl Expander {
         Ok(Batch { more_after: newest.filter(|_| readings.len() >= limit), readings })
     }
 
-    async fn write_batch(&self, readings: &[Reading]) -> Result<(), CatalogueError> {
-        match self.write(readings).await {
+    /// Writes a batch. With more batches behind it (`in_bulk`) the disk may take its time: if the power is cut,
+    /// the inbox still has the events, and knows that they are to be expanded.
+    async fn write_batch(&self, readings: &[Reading], in_bulk: bool) -> Result<(), CatalogueError> {
+        let transaction = match in_bulk {
+            true => self.catalogue.begin_bulk().await?,
+            false => self.catalogue.begin().await?,
+        };
+        match self.write(transaction, readings).await {
             Ok(()) => {}
             Err(error) if error.is_about_the_rows() => self.write_one_by_one(readings).await?,
             Err(error) => return Err(error),
@@ -195,7 +242,8 @@ impl Expander {
     /// refused stands alone.
     async fn write_one_by_one(&self, readings: &[Reading]) -> Result<(), CatalogueError> {
         for reading in readings {
-            let Err(error) = self.write(std::slice::from_ref(reading)).await else { continue };
+            let one = std::slice::from_ref(reading);
+            let Err(error) = self.write(self.catalogue.begin().await?, one).await else { continue };
             if !error.is_about_the_rows() {
                 return Err(error);
             }
@@ -209,8 +257,7 @@ impl Expander {
         Ok(())
     }
 
-    async fn write(&self, readings: &[Reading]) -> Result<(), CatalogueError> {
-        let mut transaction = self.catalogue.begin().await?;
+    async fn write(&self, mut transaction: Transaction, readings: &[Reading]) -> Result<(), CatalogueError> {
         let settled = write_readings(&mut transaction, readings).await?;
         transaction.commit().await?;
         self.count(&settled);

@@ -1,13 +1,14 @@
 //! Ingest: a verified event becomes a durable row before it is answered.
 //!
-//! Whoever comes first writes, together with what has come meanwhile, until nothing waits: deliveries that
-//! arrive together share the cost of the disk, and one that arrives alone waits for nobody.
+//! Whoever finds nobody writing brings a writer, who writes until nothing waits: deliveries that arrive
+//! together share the cost of the disk, and one that arrives alone waits for nobody.
 
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use crate::catalogue::events::{self, NewEvent};
@@ -29,6 +30,7 @@ pub const DURABLE_WITHIN: Duration = Duration::from_millis(2500);
 pub struct Inbox {
     queue: Arc<Mutex<Queue>>,
     catalogue: Catalogue,
+    runtime: Handle,
     clock: Clock,
     waiting: Arc<AtomicUsize>,
     submitted: Arc<AtomicUsize>,
@@ -45,7 +47,7 @@ struct Queue {
 #[derive(Debug)]
 struct Delivery {
     event: NewEvent,
-    written: oneshot::Sender<Result<(), NotDurable>>,
+    written: oneshot::Sender<()>,
 }
 
 /// The event could not be made durable (in time); the platform should deliver it again.
@@ -54,14 +56,14 @@ struct Delivery {
 pub struct NotDurable;
 
 impl Inbox {
-    /// An inbox.
+    /// An inbox, whose writer runs beside the runtime that this is called on.
     ///
     /// # Errors
     /// If the catalogue is open for reading only.
     pub fn new(catalogue: Catalogue, clock: Clock) -> Result<Self, CatalogueError> {
         catalogue.write()?;
-        let (waiting, submitted) = (Arc::default(), Arc::default());
-        Ok(Self { queue: Arc::default(), catalogue, clock, waiting, submitted, arrived: Arc::default() })
+        let (runtime, queue, arrived) = (Handle::current(), Arc::default(), Arc::default());
+        Ok(Self { queue, catalogue, runtime, clock, waiting: Arc::default(), submitted: Arc::default(), arrived })
     }
 
     /// Writes an event down. When this returns without an error the event survives a power cut.
@@ -82,10 +84,10 @@ impl Inbox {
         let _waiting = Waiting::begin(&self.waiting);
         self.submitted.fetch_add(1, Ordering::Relaxed);
         if let Some(writer) = self.queue(Delivery { event, written }) {
-            tokio::spawn(writer.run());
+            self.runtime.spawn_blocking(|| writer.run());
         }
         let answer = tokio::time::timeout(DURABLE_WITHIN, answer).await;
-        answer.map_err(|_| NotDurable)?.map_err(|_| NotDurable)?
+        answer.map_err(|_| NotDurable)?.map_err(|_| NotDurable)
     }
 
     /// How many deliveries wait for their answer at this moment.
@@ -139,24 +141,37 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The one who writes, for as long as anything waits. It runs where the first delivery was received: a
-/// delivery that comes alone crosses to another thread, and back, only for the write itself.
+/// The one who writes, for as long as anything waits, on a thread that may wait for the disk.
 struct Writer {
     inbox: Inbox,
 }
 
 impl Writer {
-    async fn run(self) {
+    fn run(self) {
         while let Some(batch) = self.take() {
-            let (events, answers): (Vec<_>, Vec<_>) =
-                batch.into_iter().map(|delivery| (delivery.event, delivery.written)).unzip();
-            let result = self.write(&events).await;
-            for answer in answers {
-                // Whoever stopped waiting has been told that it is not durable; that it is now does no harm.
-                let _ = answer.send(result);
+            if let Err(error) = self.write(batch) {
+                let waiting = self.inbox.waiting();
+                tracing::error!(error = %chain(&error), waiting, "Cannot write deliveries down; the platform will deliver them again");
             }
-            self.inbox.arrived.notify_one();
         }
+    }
+
+    /// Writes a batch down and answers it; without an answer it counts as not durable.
+    fn write(&self, batch: Vec<Delivery>) -> Result<(), CatalogueError> {
+        let (events, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|delivery| (delivery.event, delivery.written)).unzip();
+        let Inbox { catalogue, runtime, arrived, .. } = &self.inbox;
+        let turn = runtime.block_on(catalogue.write()?.acquire())?;
+        events::append(catalogue, &turn, &events)?;
+        for answer in answers {
+            // Whoever stopped waiting has been told that it is not durable; that it is now does no harm.
+            let _ = answer.send(());
+        }
+        arrived.notify_one();
+        if let Err(error) = catalogue.make_room_in_log(&turn) {
+            tracing::warn!(error = %chain(&error), "Cannot make room in the catalogue's log; deliveries take longer");
+        }
+        Ok(())
     }
 
     /// What is to be written next; none if nothing waits, and then the next delivery brings a new writer.
@@ -166,19 +181,10 @@ impl Writer {
         queue.has_writer = count > 0;
         (count > 0).then(|| queue.deliveries.drain(..count).collect())
     }
-
-    async fn write(&self, batch: &[NewEvent]) -> Result<(), NotDurable> {
-        let append = async { events::append(self.inbox.catalogue.write()?, batch).await };
-        append.await.map_err(|error| {
-            let waiting = self.inbox.waiting();
-            tracing::error!(error = %chain(&error), waiting, "Cannot write deliveries down; the platform will deliver them again");
-            NotDurable
-        })
-    }
 }
 
 impl Drop for Writer {
-    /// The thread that it runs on may end before it does: then the next delivery brings another.
+    /// The runtime may end before it has begun, and a panic would end it: then the next delivery brings another.
     fn drop(&mut self) {
         lock(&self.inbox.queue).has_writer = false;
     }

@@ -1,38 +1,53 @@
-//! Short questions, answered on the thread that asks.
+//! Short questions, and deliveries, dealt with on the thread that has them.
 //!
-//! A question through sqlx wakes a connection's thread and is woken by it, which costs several times
-//! what a look at one row costs. Whoever is on a thread that may wait asks here. There is one
-//! connection, so nothing that takes long may be asked.
+//! Whoever asks through sqlx wakes a connection's thread and is woken by it, which costs several times
+//! what a look at one row costs. Whoever is on a thread that may wait asks here. There is one connection for
+//! each kind of use, so nothing that takes long may be asked.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BUSY_TIMEOUT, CatalogueError};
+use super::{BUSY_TIMEOUT, CHECKPOINT_PAGES, CatalogueError};
 
-/// A connection for short questions.
+/// Page cache of the connection that writes, in KiB: deliveries go to the end of one tree.
+const WRITING_CACHE_KIB: i64 = -512;
+
+/// A connection for what is soon done.
 #[derive(Debug)]
 pub(super) struct Direct {
     path: PathBuf,
+    access: Access,
     connection: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Access {
+    Reading,
+    Writing,
 }
 
 #[derive(Debug)]
 enum State {
-    /// The first question opens it.
+    /// Whoever comes first opens it.
     NotYet,
     Open(Connection),
     Closed,
 }
 
 impl Direct {
-    /// A connection to the catalogue at this path, which must be there when something is asked.
-    pub(super) fn to(path: PathBuf) -> Self {
-        Self { path, connection: Mutex::new(State::NotYet) }
+    /// A connection for questions to the catalogue at this path, which must be there when something is asked.
+    pub(super) fn reading(path: PathBuf) -> Self {
+        Self { path, access: Access::Reading, connection: Mutex::new(State::NotYet) }
     }
 
-    /// Asks something. Blocks.
+    /// A connection on which what is committed is durable. Whoever uses it has the writer's turn.
+    pub(super) fn writing(path: PathBuf) -> Self {
+        Self { path, access: Access::Writing, connection: Mutex::new(State::NotYet) }
+    }
+
+    /// Asks or writes something. Blocks.
     pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, CatalogueError>,
@@ -53,14 +68,25 @@ impl Direct {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A connection on which something panicked is as good as any other: it only reads.
+        // A connection on which something panicked is as good as any other: what it had begun is undone.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn connect(&self) -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let flags = match self.access {
+            Access::Reading => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            Access::Writing => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        };
+        let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "query_only", 1)?;
+        match self.access {
+            Access::Reading => connection.pragma_update(None, "query_only", 1)?,
+            Access::Writing => {
+                connection.pragma_update(None, "synchronous", "FULL")?;
+                connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+                connection.pragma_update(None, "cache_size", WRITING_CACHE_KIB)?;
+            }
+        }
         Ok(connection)
     }
 }

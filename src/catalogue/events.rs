@@ -1,12 +1,13 @@
 //! The inbox: deliveries as they came, and what became of them.
 
 use futures_util::{Stream, TryStreamExt};
+use rusqlite::TransactionBehavior;
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::connections::Connections;
-use super::{CatalogueError, Transaction, is_usual};
+use super::connections::{Connections, Held};
+use super::{Catalogue, CatalogueError, Transaction};
 use crate::domain::id::{AppId, EventRowId};
 use crate::domain::time::Timestamp;
 
@@ -64,25 +65,25 @@ impl Outcome {
     }
 }
 
-/// Writes deliveries down in the order given. One statement without an explicit transaction, which
-/// is one trip to the connection's thread instead of three; it is durable when this returns.
+/// Writes deliveries down in the order given, for whoever has the writer's turn. They are durable when this
+/// returns. Blocks.
 ///
 /// # Errors
 /// If SQLite fails; then none of them is written.
-pub async fn append(write: &Connections, events: &[NewEvent]) -> Result<(), CatalogueError> {
-    let mut insert = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO events (app_id, event_id, event_type, message_id, received_at, payload) ",
-    );
-    insert.push_values(events, |mut row, event| {
-        row.push_bind(event.app_id.as_str())
-            .push_bind(event.event_id.as_deref())
-            .push_bind(event.event_type.as_deref())
-            .push_bind(event.message_id.as_deref())
-            .push_bind(event.received_at.unix_ms())
-            .push_bind(event.payload.as_str());
-    });
-    insert.build().persistent(is_usual(events.len())).execute(write).await?;
-    Ok(())
+pub fn append(catalogue: &Catalogue, _turn: &Held, events: &[NewEvent]) -> Result<(), CatalogueError> {
+    let inbox = catalogue.inbox.as_ref().ok_or(CatalogueError::ReadOnly)?;
+    inbox.ask(|connection| {
+        let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO events (app_id, event_id, event_type, message_id, received_at, payload)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )?;
+        for event in events {
+            let NewEvent { app_id, event_id, event_type, message_id, received_at, payload } = event;
+            insert.execute((app_id.as_str(), event_id, event_type, message_id, received_at.unix_ms(), payload))?;
+        }
+        Ok(transaction.commit()?)
+    })
 }
 
 /// A delivery that cannot be taken out of the catalogue, and why.

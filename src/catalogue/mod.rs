@@ -4,6 +4,7 @@
 //! what was committed survives a power cut, which is what an answer of 200 promises.
 
 pub mod app_tickets;
+mod bulk;
 pub mod by_hand;
 pub mod changes;
 pub mod chats;
@@ -15,6 +16,7 @@ pub mod endings;
 pub mod events;
 pub mod forwards;
 pub mod listing;
+mod log;
 pub mod mended;
 pub mod messages;
 pub mod names;
@@ -42,6 +44,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use self::connections::{Connections, Held};
 use self::direct::Direct;
+use self::log::Log;
 
 /// The catalogue's file name inside the data directory.
 pub const FILE_NAME: &str = "larkive.db";
@@ -50,10 +53,10 @@ pub const FILE_NAME: &str = "larkive.db";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages in the log before a checkpoint (64 MB of 4 KiB pages): fewer, larger checkpoints keep
 /// the slowest answers short.
-const CHECKPOINT_PAGES: &str = "16000";
+const CHECKPOINT_PAGES: u32 = 16_000;
 /// Page cache of one connection in KiB (negative: SQLite's spelling for KiB). A reader's holds what a
 /// page of hits touches in an archive of a million: fifty rows of three tables lie on as many leaves.
-const WRITER_CACHE_KIB: &str = "-8192";
+const WRITER_CACHE_KIB: &str = "-4096";
 const READER_CACHE_KIB: &str = "-2048";
 /// Connections for reading: pages and API calls overlap, memory stays small.
 const READERS: usize = 4;
@@ -65,6 +68,9 @@ const ROWS_IN_ONE_STATEMENT: usize = 64;
 /// stay small, and what is usual cheap.
 const PREPARED_ROWS: usize = 16;
 
+/// Takes the write lock at once: a transaction that reads first might find it taken when it wants to write.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// An open catalogue. Cloned freely.
@@ -72,7 +78,12 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 pub struct Catalogue {
     read: Connections,
     write: Option<Connections>,
+    /// The connection for large changes; closed while there are none.
+    bulk: Option<Connections>,
+    /// The connection on which deliveries are written down.
+    inbox: Option<Arc<Direct>>,
     direct: Arc<Direct>,
+    log: Arc<Log>,
 }
 
 /// What can go wrong with the catalogue.
@@ -163,7 +174,11 @@ impl CatalogueError {
 
 /// Several changes that are made together or not at all. Dropping it makes none of them.
 #[derive(Debug)]
-pub struct Transaction(Held);
+pub struct Transaction {
+    held: Held,
+    /// The writer's connection, if the changes are made on another one: so that nobody else writes.
+    _turn: Option<Held>,
+}
 
 impl Transaction {
     /// Makes the changes durable.
@@ -171,11 +186,11 @@ impl Transaction {
     /// # Errors
     /// If SQLite fails; then none of them is made.
     pub async fn commit(self) -> Result<(), CatalogueError> {
-        Ok(self.0.commit().await?)
+        Ok(self.held.commit().await?)
     }
 
     fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.0
+        &mut self.held
     }
 }
 
@@ -195,9 +210,11 @@ impl Catalogue {
         }
         // What would undo a statement stays in memory: SQLite would make a file of it for each batch.
         let writing = options.clone().pragma("cache_size", WRITER_CACHE_KIB).pragma("temp_store", "memory");
+        let bulk = Connections::when_needed(bulk::options(writing.clone()), 1);
         let write = Connections::open(writing, 1).await?;
         let read = readers(options.create_if_missing(false)).await?;
-        Ok(Self { read, write: Some(write), direct: Arc::new(Direct::to(path.to_owned())) })
+        let inbox = Arc::new(Direct::writing(path.to_owned()));
+        Ok(Self { write: Some(write), bulk: Some(bulk), inbox: Some(inbox), ..Self::reading(read, path) })
     }
 
     /// Opens an existing catalogue of exactly this program's version for reading; creates and
@@ -211,7 +228,12 @@ impl Catalogue {
         }
         let read = readers(connect_options(path).read_only(true)).await?;
         check_version(&read, path).await?;
-        Ok(Self { read, write: None, direct: Arc::new(Direct::to(path.to_owned())) })
+        Ok(Self::reading(read, path))
+    }
+
+    fn reading(read: Connections, path: &Path) -> Self {
+        let (direct, log) = (Arc::new(Direct::reading(path.to_owned())), Arc::new(Log::of(path)));
+        Self { read, write: None, bulk: None, inbox: None, direct, log }
     }
 
     /// The connections for reading.
@@ -233,7 +255,7 @@ impl Catalogue {
     /// # Errors
     /// If SQLite fails.
     pub async fn snapshot(&self) -> Result<Transaction, CatalogueError> {
-        Ok(Transaction(self.read.begin("BEGIN").await?))
+        Ok(Transaction { held: self.read.begin("BEGIN").await?, _turn: None })
     }
 
     /// Takes the write lock for several changes that belong together.
@@ -241,7 +263,7 @@ impl Catalogue {
     /// # Errors
     /// If the catalogue is open for reading only, or the lock cannot be had.
     pub async fn begin(&self) -> Result<Transaction, CatalogueError> {
-        Ok(Transaction(self.write()?.begin("BEGIN IMMEDIATE").await?))
+        Ok(Transaction { held: self.write()?.begin(BEGIN).await?, _turn: None })
     }
 
     /// Whether the write lock can be had.
@@ -255,9 +277,12 @@ impl Catalogue {
     /// Closes every connection; the last one out folds the log into the file.
     pub async fn close(&self) {
         self.direct.close();
+        if let Some(inbox) = &self.inbox {
+            inbox.close();
+        }
         self.read.close().await;
-        if let Some(write) = &self.write {
-            write.close().await;
+        for writing in self.bulk.iter().chain(&self.write) {
+            writing.close().await;
         }
     }
 }
@@ -273,7 +298,7 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
-        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
         .disable_statement_logging()
 }
 

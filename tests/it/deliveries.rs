@@ -1,15 +1,19 @@
 //! Deliveries after their answer: expanded in order, set aside where they cannot be, and replayed.
 
+use larkive::catalogue::events::{self, NewEvent};
+use larkive::domain::time::Timestamp;
 use larkive::sandbox::event;
 use larkive::sandbox::samples::Media;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _};
 
 use crate::corpus;
-use crate::support::{ADMIN_TOKEN, TestApp, spawn_app, until};
+use crate::support::{ADMIN_TOKEN, APP_ID, TestApp, spawn_app, until};
 
 /// How many damaged events are sent.
 const DAMAGED: usize = 300;
+/// Deliveries that are expanded in several batches of the largest size, and a rest.
+const BACKLOG: usize = 2500;
 
 /// Deliveries as the API lists them, oldest first.
 async fn listed(app: &TestApp, query: &str) -> Vec<Value> {
@@ -73,6 +77,50 @@ async fn an_event_that_the_catalogue_refuses_is_set_aside_and_can_be_replayed() 
     replay(&app, &aside[0]).await;
     app.assert_stored(&Media::Png.key(3)).await;
     assert_eq!(listed(&app, "?result=unparsed").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_backlog_is_expanded_to_the_last_delivery_around_one_that_is_refused() {
+    let app = spawn_app().await;
+    let mut outside = app.outside_connection().await;
+    outside
+        .execute(
+            "CREATE TRIGGER poison BEFORE INSERT ON messages WHEN NEW.message_id = 'om_1500'
+             BEGIN INSERT INTO totals (name, value) VALUES ('no such total', 0); END",
+        )
+        .await
+        .unwrap();
+    let delivery = |seed: usize| {
+        let event = event::sticker(&format!("om_{seed}"), &format!("sticker_{seed}"));
+        waiting(event.payload(app.sender.app(), app.clock.now()), app.clock.now())
+    };
+    let backlog: Vec<_> = (0..BACKLOG).map(delivery).collect();
+    let turn = app.catalogue.write().unwrap().acquire().await.unwrap();
+    events::append(&app.catalogue, &turn, &backlog).unwrap();
+    drop(turn);
+    app.drain().await;
+    let expanded = BACKLOG as i64 - 1;
+    assert_eq!(app.count("SELECT COUNT(*) FROM messages").await, expanded);
+    assert_eq!(app.count("SELECT COUNT(*) FROM resources WHERE reason_code = 'sticker_not_offered'").await, expanded);
+    assert_eq!(app.count("SELECT SUM(messages) FROM v_chats").await, expanded);
+    assert_eq!(listed(&app, "?result=unparsed").await[0]["message_id"], "om_1500");
+    assert_eq!(app.metric("larkive_events_total{result=\"unparsed\"}").await, Some(1.0));
+
+    app.deliver(&event::image("om_after", &Media::Png.key(1))).await;
+    app.drain().await;
+    app.assert_stored(&Media::Png.key(1)).await;
+}
+
+/// A delivery of a message that was answered already.
+fn waiting(payload: Value, received_at: Timestamp) -> NewEvent {
+    NewEvent {
+        app_id: APP_ID.parse().unwrap(),
+        event_id: None,
+        event_type: Some("im.message.receive_v1".to_owned()),
+        message_id: payload["event"]["message"]["message_id"].as_str().map(str::to_owned),
+        received_at,
+        payload: payload.to_string(),
+    }
 }
 
 #[tokio::test]
