@@ -116,7 +116,7 @@ impl Inbox {
         }
         queue.deliveries.push(delivery);
         let is_first = !mem::replace(&mut queue.has_writer, true);
-        is_first.then(|| Writer { inbox: self.clone() })
+        is_first.then(|| Writer { inbox: self.clone(), is_done: false })
     }
 }
 
@@ -144,10 +144,12 @@ impl Drop for Waiting<'_> {
 /// The one who writes, for as long as anything waits, on a thread that may wait for the disk.
 struct Writer {
     inbox: Inbox,
+    /// Whether it has found nothing to write. From then on there may be another one.
+    is_done: bool,
 }
 
 impl Writer {
-    fn run(self) {
+    fn run(mut self) {
         while let Some(batch) = self.take() {
             if let Err(error) = self.write(batch) {
                 let waiting = self.inbox.waiting();
@@ -175,10 +177,11 @@ impl Writer {
     }
 
     /// What is to be written next; none if nothing waits, and then the next delivery brings a new writer.
-    fn take(&self) -> Option<Vec<Delivery>> {
+    fn take(&mut self) -> Option<Vec<Delivery>> {
         let mut queue = lock(&self.inbox.queue);
         let count = queue.deliveries.len().min(BATCH);
         queue.has_writer = count > 0;
+        self.is_done = count == 0;
         (count > 0).then(|| queue.deliveries.drain(..count).collect())
     }
 }
@@ -186,6 +189,8 @@ impl Writer {
 impl Drop for Writer {
     /// The runtime may end before it has begun, and a panic would end it: then the next delivery brings another.
     fn drop(&mut self) {
-        lock(&self.inbox.queue).has_writer = false;
+        if !self.is_done {
+            lock(&self.inbox.queue).has_writer = false;
+        }
     }
 }
