@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::resources::UNCLAIMED_STATE;
-use super::{CatalogueError, Transaction, forwards, is_usual};
+use super::statements::is_usual;
+use super::{CatalogueError, Transaction, forwards};
 use crate::domain::digest::Digest;
 use crate::domain::download::{State, Upstream};
 use crate::domain::id::{MessageId, ResourceId};

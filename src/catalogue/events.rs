@@ -73,15 +73,22 @@ impl Outcome {
 pub fn append(catalogue: &Catalogue, _turn: &Held, events: &[NewEvent]) -> Result<(), CatalogueError> {
     let inbox = catalogue.inbox.as_ref().ok_or(CatalogueError::ReadOnly)?;
     inbox.ask(|connection| {
-        let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         let mut insert = connection.prepare_cached(
             "INSERT INTO events (app_id, event_id, event_type, message_id, received_at, payload)
              VALUES (?, ?, ?, ?, ?, ?)",
         )?;
-        for event in events {
+        let mut insert = |event: &NewEvent| {
             let NewEvent { app_id, event_id, event_type, message_id, received_at, payload } = event;
-            insert.execute((app_id.as_str(), event_id, event_type, message_id, received_at.unix_ms(), payload))?;
+            insert
+                .execute((app_id.as_str(), event_id, event_type, message_id, received_at.unix_ms(), payload))
+                .map(drop)
+        };
+        // A single one is a transaction by itself.
+        if let [event] = events {
+            return Ok(insert(event)?);
         }
+        let transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        events.iter().try_for_each(insert)?;
         Ok(transaction.commit()?)
     })
 }

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::connections::Connections;
-use super::{CatalogueError, ROWS_IN_ONE_STATEMENT, Transaction, is_usual};
+use super::statements::{by_statement, is_usual};
+use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, ChatId, EventRowId, MessageId, OpenId};
 use crate::domain::message::{Message, Problem};
 use crate::domain::time::Timestamp;
@@ -36,7 +37,7 @@ pub async fn insert(
     messages: &[NewMessage<'_>],
 ) -> Result<HashSet<EventRowId>, CatalogueError> {
     let mut new = HashSet::new();
-    for some in messages.chunks(ROWS_IN_ONE_STATEMENT) {
+    for some in by_statement(messages) {
         new.extend(insert_some(transaction, some).await?);
     }
     Ok(new)
@@ -143,7 +144,7 @@ pub struct NewSender<'a> {
 /// # Errors
 /// If SQLite fails.
 pub async fn note_senders(transaction: &mut Transaction, senders: &[NewSender<'_>]) -> Result<(), CatalogueError> {
-    for some in senders.chunks(ROWS_IN_ONE_STATEMENT) {
+    for some in by_statement(senders) {
         note_some(transaction, some).await?;
     }
     Ok(())

@@ -28,6 +28,7 @@ pub mod replay;
 pub mod resources;
 pub mod retry;
 pub mod search;
+mod statements;
 pub mod statistics;
 pub mod tenants;
 pub mod thumbnails;
@@ -60,13 +61,6 @@ const WRITER_CACHE_KIB: &str = "-4096";
 const READER_CACHE_KIB: &str = "-2048";
 /// Connections for reading: pages and API calls overlap, memory stays small.
 const READERS: usize = 4;
-
-/// Rows in one statement. Batches come in every size, and the statement for each size is another one: to
-/// prepare one for a thousand rows costs a tenth of what it does.
-const ROWS_IN_ONE_STATEMENT: usize = 64;
-/// Statements for fewer rows than a whole one and more than this are not kept prepared: what is kept must
-/// stay small, and what is usual cheap.
-const PREPARED_ROWS: usize = 16;
 
 /// Takes the write lock at once: a transaction that reads first might find it taken when it wants to write.
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -285,11 +279,6 @@ impl Catalogue {
             writing.close().await;
         }
     }
-}
-
-/// Whether the statement for so many rows is worth keeping prepared.
-fn is_usual(rows: usize) -> bool {
-    rows <= PREPARED_ROWS || rows == ROWS_IN_ONE_STATEMENT
 }
 
 fn connect_options(path: &Path) -> SqliteConnectOptions {

@@ -8,7 +8,8 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::connections::Connections;
 use super::retry::json_list;
-use super::{CatalogueError, ROWS_IN_ONE_STATEMENT, Transaction, is_usual, tickets};
+use super::statements::{by_statement, is_usual};
+use super::{CatalogueError, Transaction, tickets};
 use crate::domain::download::State;
 use crate::domain::error::chain;
 use crate::domain::id::{AppId, MessageId, ResourceId, ResourceKey, TenantKey, path_segment};
@@ -41,7 +42,7 @@ pub struct NewResource<'a> {
 /// # Errors
 /// If SQLite fails.
 pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]) -> Result<(), CatalogueError> {
-    for some in resources.chunks(ROWS_IN_ONE_STATEMENT) {
+    for some in by_statement(resources) {
         let mut insert = QueryBuilder::<Sqlite>::new(
             "WITH found (app_id, message_id, container, type, key, role, file_name, state, reason_code, seen_at) AS (",
         );
