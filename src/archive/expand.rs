@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::ingest::Inbox;
 use super::notice::{self, Notice, Use};
 use super::received::{self, Received};
+use crate::catalogue::bulk::BATCH;
 use crate::catalogue::events::{self, DamagedEvent, Outcome, WaitingEvent};
 use crate::catalogue::{Catalogue, CatalogueError, Transaction};
 use crate::domain::error::chain;
@@ -21,11 +22,8 @@ use crate::domain::id::EventRowId;
 use crate::feishu::event::{self, Event};
 use crate::metrics::Metrics;
 
-/// Events in one transaction. Each of them touches pages all over the catalogue, so that what a commit
-/// writes grows far slower than the batch; this many hold the writer for some tens of milliseconds.
-const BATCH: usize = 1024;
-/// The same between deliveries that go on coming: whoever wants an answer waits for the writer
-/// behind the transaction, and this many take it a millisecond or two.
+/// Events in one transaction between deliveries that go on coming: whoever wants an answer waits for the writer
+/// behind it, and this many take a few milliseconds.
 const BATCH_BETWEEN_ANSWERS: usize = 32;
 /// How long a batch waits while deliveries go on coming, and how long none may have come before it
 /// counts as over: longer than a sender takes from one answer to its next delivery.

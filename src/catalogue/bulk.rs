@@ -9,6 +9,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 
 use super::{BEGIN, Catalogue, CatalogueError, Transaction};
 
+/// Rows of a large change. Each of them touches pages all over the catalogue, so that what a commit writes grows
+/// far slower than the batch; this many hold up others for a tenth of a second.
+pub const BATCH: usize = 1024;
+
 /// Page cache in KiB: a batch touches some two thousand pages all over the catalogue. Together with the writer's it
 /// stays under 16 MiB.
 const CACHE_KIB: &str = "-12288";
@@ -26,9 +30,9 @@ impl Catalogue {
     /// # Errors
     /// If the catalogue is open for reading only, or the lock cannot be had.
     pub async fn begin_bulk(&self) -> Result<Transaction, CatalogueError> {
-        let turn = self.write()?.acquire().await?;
-        let bulk = self.bulk.as_ref().ok_or(CatalogueError::ReadOnly)?;
-        Ok(Transaction { held: bulk.begin(BEGIN).await?, _turn: Some(turn) })
+        let writing = self.writing()?;
+        let turn = writing.connections.acquire().await?;
+        Ok(Transaction { held: writing.bulk.begin(BEGIN).await?, _turn: Some(turn) })
     }
 
     /// Makes large changes durable after the last of them, and lets go of the memory that they took.
@@ -38,15 +42,15 @@ impl Catalogue {
     pub async fn end_bulk(&self) -> Result<(), CatalogueError> {
         // The log is synced as a whole with any commit that writes something.
         sqlx::query("UPDATE inbox_cursor SET expanded_through = expanded_through").execute(self.write()?).await?;
-        if let Some(bulk) = &self.bulk {
-            bulk.rest().await;
-        }
+        self.writing()?.bulk.rest().await;
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::catalogue::FILE_NAME;
 
@@ -65,15 +69,11 @@ mod tests {
         let catalogue = Catalogue::open(&directory.path().join(FILE_NAME)).await.unwrap();
         let mut kept = catalogue.begin_bulk().await.unwrap();
         advance(&mut kept).await;
-        let other = tokio::spawn({
-            let catalogue = catalogue.clone();
-            async move { advance(&mut catalogue.begin().await.unwrap()).await }
-        });
-        tokio::task::yield_now().await;
-        assert!(!other.is_finished());
+        let writer = catalogue.write().unwrap();
+        assert!(writer.acquire().now_or_never().is_none(), "it is its turn");
         kept.commit().await.unwrap();
-        other.await.unwrap();
-        assert_eq!(cursor(&catalogue).await, 1, "the other one was dropped");
+        assert!(writer.acquire().now_or_never().is_some(), "nobody's turn");
+        assert_eq!(cursor(&catalogue).await, 1);
 
         advance(&mut catalogue.begin_bulk().await.unwrap()).await;
         catalogue.end_bulk().await.unwrap();

@@ -20,6 +20,7 @@ pub async fn carried(
     key: &ResourceKey,
     kind: ResourceType,
 ) -> Result<Option<ResourceId>, CatalogueError> {
+    // Keys are found by their ends; the plus keeps SQLite from walking through all that the app has.
     let id = sqlx::query_scalar(
         "SELECT resource_row_id FROM resources
          WHERE source = 'message' AND substr(key, -8) = substr(?2, -8) AND key = ?2 AND +app_id = ?1

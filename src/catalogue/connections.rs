@@ -324,6 +324,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn at_rest_all_are_closed_until_one_is_needed() {
+        let (_directory, opened) = opened(2).await;
+        opened.rest().await;
+        for slot in &opened.0.slots {
+            assert!(slot.lock().await.is_none());
+        }
+        write(&opened).await.unwrap();
+        assert_eq!(count(&opened).await, 1);
+    }
+
+    #[tokio::test]
     async fn closing_waits_for_who_holds_one_and_nobody_gets_another() {
         let (_directory, opened) = opened(2).await;
         let held = opened.acquire().await.unwrap();

@@ -71,8 +71,7 @@ impl Outcome {
 /// # Errors
 /// If SQLite fails; then none of them is written.
 pub fn append(catalogue: &Catalogue, _turn: &Held, events: &[NewEvent]) -> Result<(), CatalogueError> {
-    let inbox = catalogue.inbox.as_ref().ok_or(CatalogueError::ReadOnly)?;
-    inbox.ask(|connection| {
+    catalogue.writing()?.inbox.ask(|connection| {
         let mut insert = connection.prepare_cached(
             "INSERT INTO events (app_id, event_id, event_type, message_id, received_at, payload)
              VALUES (?, ?, ?, ?, ?, ?)",

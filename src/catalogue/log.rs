@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::{Connection, OpenFlags};
 
 use super::connections::Held;
-use super::{BUSY_TIMEOUT, CHECKPOINT_PAGES, Catalogue, CatalogueError};
+use super::{BUSY_TIMEOUT, CHECKPOINT_PAGES, Catalogue, CatalogueError, Writing};
 
 /// The least that the log is made longer by.
 const LEAST_BYTES: u64 = 1 << 20;
@@ -79,7 +79,7 @@ impl Log {
     /// meanwhile; what they write is left for the next time. Blocks.
     fn fold_if_long(&self) -> rusqlite::Result<bool> {
         let connection = self.connect()?;
-        let is_long = pages(&connection, "PRAGMA wal_checkpoint(NOOP)")? >= LONG_PAGES;
+        let is_long = pages(&connection, LOOK)? >= LONG_PAGES;
         if is_long {
             pages(&connection, FOLD)?;
         }
@@ -98,6 +98,8 @@ impl Log {
     }
 }
 
+/// A checkpoint that writes nothing.
+const LOOK: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// A checkpoint of what no reader still needs as it was, that waits for nobody.
 const FOLD: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
@@ -113,7 +115,8 @@ impl Catalogue {
     /// # Errors
     /// If SQLite fails, or there is no room on the disk; what was committed is as safe as before.
     pub fn make_room_in_log(&self, _turn: &Held) -> Result<(), CatalogueError> {
-        if self.log.is_full() { self.log.make_room() } else { Ok(()) }
+        let log = &self.writing()?.log;
+        if log.is_full() { log.make_room() } else { Ok(()) }
     }
 
     /// Writes the log into the catalogue's file if it has become long: most of it while others write, and the rest
@@ -122,9 +125,10 @@ impl Catalogue {
     /// # Errors
     /// If SQLite fails.
     pub async fn fold_log(&self) -> Result<(), CatalogueError> {
-        let log = self.log.clone();
-        if blocking(move || Ok(log.fold_if_long()?)).await? {
-            let (turn, log) = (self.write()?.acquire().await?, self.log.clone());
+        let Writing { connections, log, .. } = self.writing()?.clone();
+        let beside = log.clone();
+        if blocking(move || Ok(beside.fold_if_long()?)).await? {
+            let turn = connections.acquire().await?;
             blocking(move || {
                 let _turn = turn;
                 Ok(log.fold()?)
@@ -185,14 +189,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let catalogue = Catalogue::open(&directory.path().join(FILE_NAME)).await.unwrap();
         deliver(&catalogue, 1, "first").await;
-        let bytes = catalogue.log.look().unwrap();
+        let bytes = catalogue.writing().unwrap().log.look().unwrap();
         assert!(bytes > LEAST_BYTES / 10 * 9, "{bytes}: but for what was still in memory");
         deliver(&catalogue, 20, "more").await;
-        assert_eq!(catalogue.log.look().unwrap(), bytes);
+        assert_eq!(catalogue.writing().unwrap().log.look().unwrap(), bytes);
         assert_eq!(found_in(directory.path(), &["", "-wal"]), 21);
 
         deliver(&catalogue, 1, &"x".repeat(2 << 20)).await;
-        assert!(catalogue.log.look().unwrap() > 4 << 20, "twice what it had become");
+        assert!(catalogue.writing().unwrap().log.look().unwrap() > 4 << 20, "twice what it had become");
         deliver(&catalogue, 1, "last").await;
         assert_eq!(found_in(directory.path(), &["", "-wal"]), 23);
     }
@@ -201,7 +205,7 @@ mod tests {
     async fn a_long_log_is_folded_and_starts_over() {
         let directory = tempfile::tempdir().unwrap();
         let catalogue = Catalogue::open(&directory.path().join(FILE_NAME)).await.unwrap();
-        let pages_now = || pages(&catalogue.log.connect().unwrap(), "PRAGMA wal_checkpoint(NOOP)").unwrap();
+        let pages_now = || pages(&catalogue.writing().unwrap().log.connect().unwrap(), LOOK).unwrap();
         deliver(&catalogue, 3, "short").await;
         catalogue.fold_log().await.unwrap();
         assert!(pages_now() > 0, "it is short, so it is left alone");

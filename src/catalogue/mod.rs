@@ -1,10 +1,11 @@
 //! The catalogue: what was delivered and where every resource stands. The only place with SQL.
 //!
-//! SQLite in WAL mode with one writing connection and a few reading ones. `synchronous=FULL`:
-//! what was committed survives a power cut, which is what an answer of 200 promises.
+//! SQLite in WAL mode, one writer at a time and a few readers. `synchronous=FULL`: what was committed
+//! survives a power cut, which is what an answer of 200 promises. Only the expansion of a backlog, which could
+//! be made again, does not wait for that (`bulk`).
 
 pub mod app_tickets;
-mod bulk;
+pub mod bulk;
 pub mod by_hand;
 pub mod changes;
 pub mod chats;
@@ -71,12 +72,20 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     read: Connections,
-    write: Option<Connections>,
-    /// The connection for large changes; closed while there are none.
-    bulk: Option<Connections>,
-    /// The connection on which deliveries are written down.
-    inbox: Option<Arc<Direct>>,
+    /// The connection for short questions.
     direct: Arc<Direct>,
+    /// None if the catalogue was opened for reading only.
+    writing: Option<Writing>,
+}
+
+/// What it takes to write: whoever does has the one connection, or its turn on one of the others.
+#[derive(Debug, Clone)]
+struct Writing {
+    connections: Connections,
+    /// The connection for large changes; closed while there are none.
+    bulk: Connections,
+    /// The connection on which deliveries are written down.
+    inbox: Arc<Direct>,
     log: Arc<Log>,
 }
 
@@ -170,7 +179,8 @@ impl CatalogueError {
 #[derive(Debug)]
 pub struct Transaction {
     held: Held,
-    /// The writer's connection, if the changes are made on another one: so that nobody else writes.
+    /// The writer's connection, if the changes are made on another one: so that nobody else writes before
+    /// that one is given back.
     _turn: Option<Held>,
 }
 
@@ -205,10 +215,11 @@ impl Catalogue {
         // What would undo a statement stays in memory: SQLite would make a file of it for each batch.
         let writing = options.clone().pragma("cache_size", WRITER_CACHE_KIB).pragma("temp_store", "memory");
         let bulk = Connections::when_needed(bulk::options(writing.clone()), 1);
-        let write = Connections::open(writing, 1).await?;
+        let connections = Connections::open(writing, 1).await?;
+        let (inbox, log) = (Arc::new(Direct::writing(path.to_owned())), Arc::new(Log::of(path)));
         let read = readers(options.create_if_missing(false)).await?;
-        let inbox = Arc::new(Direct::writing(path.to_owned()));
-        Ok(Self { write: Some(write), bulk: Some(bulk), inbox: Some(inbox), ..Self::reading(read, path) })
+        let direct = Arc::new(Direct::reading(path.to_owned()));
+        Ok(Self { read, direct, writing: Some(Writing { connections, bulk, inbox, log }) })
     }
 
     /// Opens an existing catalogue of exactly this program's version for reading; creates and
@@ -222,12 +233,7 @@ impl Catalogue {
         }
         let read = readers(connect_options(path).read_only(true)).await?;
         check_version(&read, path).await?;
-        Ok(Self::reading(read, path))
-    }
-
-    fn reading(read: Connections, path: &Path) -> Self {
-        let (direct, log) = (Arc::new(Direct::reading(path.to_owned())), Arc::new(Log::of(path)));
-        Self { read, write: None, bulk: None, inbox: None, direct, log }
+        Ok(Self { read, direct: Arc::new(Direct::reading(path.to_owned())), writing: None })
     }
 
     /// The connections for reading.
@@ -241,7 +247,11 @@ impl Catalogue {
     /// # Errors
     /// If the catalogue was opened for reading only.
     pub fn write(&self) -> Result<&Connections, CatalogueError> {
-        self.write.as_ref().ok_or(CatalogueError::ReadOnly)
+        Ok(&self.writing()?.connections)
+    }
+
+    fn writing(&self) -> Result<&Writing, CatalogueError> {
+        self.writing.as_ref().ok_or(CatalogueError::ReadOnly)
     }
 
     /// A transaction for reading: everything that is read in it is as it was at one moment.
@@ -271,12 +281,11 @@ impl Catalogue {
     /// Closes every connection; the last one out folds the log into the file.
     pub async fn close(&self) {
         self.direct.close();
-        if let Some(inbox) = &self.inbox {
-            inbox.close();
-        }
         self.read.close().await;
-        for writing in self.bulk.iter().chain(&self.write) {
-            writing.close().await;
+        if let Some(Writing { connections, bulk, inbox, .. }) = &self.writing {
+            inbox.close();
+            bulk.close().await;
+            connections.close().await;
         }
     }
 }

@@ -4,9 +4,11 @@
 //! size, and the statement for each size is another one, which to prepare costs as much as a good part of its
 //! rows: so there are few sizes that are kept prepared, and what they do not fill takes what is left.
 
-/// Rows in a statement of a large batch. Before a statement changes a page, SQLite keeps what it was, in case
+use super::bulk::BATCH;
+
+/// Rows in a statement of a large change. Before a statement changes a page, SQLite keeps what it was, in case
 /// that the statement fails: one for a thousand rows keeps a third of what sixteen for the same rows do.
-const MANY_ROWS: usize = 1024;
+const MANY_ROWS: usize = BATCH;
 /// Rows in any other statement. One that is kept prepared must stay small.
 const ROWS: usize = 64;
 /// Up to so many rows a statement of any size is kept prepared, which most are that are not part of a batch.

@@ -5,7 +5,7 @@ use larkive::domain::time::Timestamp;
 use larkive::sandbox::event;
 use larkive::sandbox::samples::Media;
 use serde_json::{Value, json};
-use sqlx::{Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
 
 use crate::corpus;
 use crate::support::{ADMIN_TOKEN, APP_ID, TestApp, spawn_app, until};
@@ -50,17 +50,21 @@ async fn one_bad_event_never_stops_another() {
     assert_eq!(app.metric("larkive_events_total{result=\"unparsed\"}").await, Some(10.0));
 }
 
+/// A connection from outside, which has made the catalogue refuse this message.
+async fn refusing(app: &TestApp, message_id: &str) -> SqliteConnection {
+    let trigger = format!(
+        "CREATE TRIGGER poison BEFORE INSERT ON messages WHEN NEW.message_id = '{message_id}'
+         BEGIN INSERT INTO totals (name, value) VALUES ('no such total', 0); END"
+    );
+    let mut outside = app.outside_connection().await;
+    outside.execute(AssertSqlSafe(trigger)).await.unwrap();
+    outside
+}
+
 #[tokio::test]
 async fn an_event_that_the_catalogue_refuses_is_set_aside_and_can_be_replayed() {
     let app = spawn_app().await;
-    let mut outside = app.outside_connection().await;
-    outside
-        .execute(
-            "CREATE TRIGGER poison BEFORE INSERT ON messages WHEN NEW.message_id = 'om_3'
-             BEGIN INSERT INTO totals (name, value) VALUES ('no such total', 0); END",
-        )
-        .await
-        .unwrap();
+    let mut outside = refusing(&app, "om_3").await;
     for seed in 1..=5 {
         app.deliver(&event::image(&format!("om_{seed}"), &Media::Png.key(seed))).await;
     }
@@ -82,14 +86,7 @@ async fn an_event_that_the_catalogue_refuses_is_set_aside_and_can_be_replayed() 
 #[tokio::test]
 async fn a_backlog_is_expanded_to_the_last_delivery_around_one_that_is_refused() {
     let app = spawn_app().await;
-    let mut outside = app.outside_connection().await;
-    outside
-        .execute(
-            "CREATE TRIGGER poison BEFORE INSERT ON messages WHEN NEW.message_id = 'om_1500'
-             BEGIN INSERT INTO totals (name, value) VALUES ('no such total', 0); END",
-        )
-        .await
-        .unwrap();
+    let _outside = refusing(&app, "om_1500").await;
     let delivery = |seed: usize| {
         let event = event::sticker(&format!("om_{seed}"), &format!("sticker_{seed}"));
         waiting(event.payload(app.sender.app(), app.clock.now()), app.clock.now())

@@ -8,12 +8,11 @@ use sqlx::{Row as _, SqliteConnection};
 use super::names::KINDS;
 use super::pieces::joined;
 use super::{SEARCHED_CHARACTERS, SHARERS_BITS, chat_piece, sender_piece};
+use crate::catalogue::bulk::BATCH;
 use crate::catalogue::{CatalogueError, Transaction};
 
 /// Rows in one portion of what is caught up: few milliseconds for whoever waits behind it.
 const PORTION: usize = 256;
-/// Rows of a batch that are indexed in its own transaction.
-const BATCH: usize = 1024;
 /// Bytes of text in one portion; long texts cost more than many rows.
 const PORTION_BYTES: usize = 256 << 10;
 
