@@ -15,6 +15,7 @@ mod content;
 mod corpus;
 mod crash;
 mod deliveries;
+mod documents;
 mod export;
 mod faults;
 mod forwards;
