@@ -4,19 +4,17 @@
 //! again. An event that cannot be understood is set aside with the reason and stops no other.
 
 use std::collections::HashSet;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::Inbox;
 use super::notice::{self, Notice, Use};
 use super::received::{self, Received};
-use crate::catalogue::bulk::BATCH;
 use crate::catalogue::events::{self, DamagedEvent, Outcome, WaitingEvent};
-use crate::catalogue::{Catalogue, CatalogueError, Transaction};
+use crate::catalogue::{BATCH, Catalogue, CatalogueError, Transaction};
 use crate::domain::error::chain;
 use crate::domain::id::EventRowId;
 use crate::feishu::event::{self, Event};
@@ -53,16 +51,6 @@ struct Batch {
     readings: Vec<Reading>,
     /// The newest of them, if more may wait behind it; none for a replay.
     more_after: Option<EventRowId>,
-}
-
-/// Where the expansion of a backlog stands.
-struct Backlog<'a> {
-    /// What has been read ahead.
-    ahead: Option<Batch>,
-    /// Whether batches have been written that the disk need not have yet.
-    is_in_bulk: bool,
-    /// Told after each of them.
-    written: &'a Notify,
 }
 
 /// What a step has done.
@@ -125,17 +113,12 @@ impl Expander {
 
     /// Expands until `shutdown`, giving way to deliveries that go on coming.
     pub async fn run(self, inbox: Inbox, shutdown: CancellationToken) {
-        let written = Notify::new();
-        tokio::join!(self.expand(inbox, &written, &shutdown), self.keep_log_short(&written, &shutdown));
-    }
-
-    async fn expand(&self, inbox: Inbox, written: &Notify, shutdown: &CancellationToken) {
         let arrived = inbox.arrived();
-        let mut backlog = Backlog { ahead: None, is_in_bulk: false, written };
+        let mut ahead = None;
         let (mut seen, mut caught_up) = (inbox.submitted(), Instant::now());
         while !shutdown.is_cancelled() {
             let limit = if caught_up.elapsed() < LAG { give_way(&inbox, &mut seen).await } else { BATCH };
-            let pause = match self.step(&mut backlog, limit).await {
+            let pause = match self.step(&mut ahead, limit).await {
                 Ok(Step::Nothing) => POLL,
                 Ok(Step::Part) => continue,
                 Ok(Step::Everything) => {
@@ -156,26 +139,13 @@ impl Expander {
         }
     }
 
-    /// Folds the log while a backlog is being written, so that the batches need not wait for it.
-    async fn keep_log_short(&self, written: &Notify, shutdown: &CancellationToken) {
-        loop {
-            tokio::select! {
-                () = written.notified() => {}
-                () = shutdown.cancelled() => return,
-            }
-            if let Err(error) = self.catalogue.fold_log().await {
-                tracing::warn!(error = %chain(&error), "Cannot fold the catalogue's log");
-            }
-        }
-    }
-
-    /// Expands one batch. While it is written the next one is read, at most `limit` events, so that neither
-    /// this processor nor the catalogue's waits for the other.
+    /// Expands one batch, which may have been read `ahead`. While it is written the next one is read, at most
+    /// `limit` events, so that neither this processor nor the catalogue's waits for the other.
     ///
     /// # Errors
     /// If the catalogue fails; then nothing of the batch is written.
-    async fn step(&self, backlog: &mut Backlog<'_>, limit: usize) -> Result<Step, CatalogueError> {
-        let batch = match backlog.ahead.take() {
+    async fn step(&self, ahead: &mut Option<Batch>, limit: usize) -> Result<Step, CatalogueError> {
+        let batch = match ahead.take() {
             Some(batch) => batch,
             None => self.read_batch(EventRowId(0), limit).await?,
         };
@@ -188,22 +158,11 @@ impl Expander {
                 None => Ok(None),
             }
         };
-        let in_bulk = batch.more_after.is_some() && batch.readings.len() >= BATCH;
-        let (written, next) = tokio::join!(self.write_batch(&batch.readings, in_bulk), read_ahead);
+        let (written, next) = tokio::join!(self.write_batch(&batch.readings), read_ahead);
         written?;
         self.due.send_replace(());
-        if in_bulk {
-            backlog.is_in_bulk = true;
-            backlog.written.notify_one();
-        }
-        backlog.ahead = next?.filter(|next| !next.readings.is_empty());
-        if backlog.ahead.is_some() {
-            return Ok(Step::Part);
-        }
-        if mem::take(&mut backlog.is_in_bulk) {
-            self.catalogue.end_bulk().await?;
-        }
-        Ok(Step::Everything)
+        *ahead = next?.filter(|next| !next.readings.is_empty());
+        Ok(if ahead.is_some() { Step::Part } else { Step::Everything })
     }
 
     /// Reads what is to be replayed, else what came after `newest` and was not expanded yet.
@@ -218,14 +177,8 @@ impl Expander {
         Ok(Batch { more_after: newest.filter(|_| readings.len() >= limit), readings })
     }
 
-    /// Writes a batch. With more batches behind it (`in_bulk`) the disk may take its time: if the power is cut,
-    /// the inbox still has the events, and knows that they are to be expanded.
-    async fn write_batch(&self, readings: &[Reading], in_bulk: bool) -> Result<(), CatalogueError> {
-        let transaction = match in_bulk {
-            true => self.catalogue.begin_bulk().await?,
-            false => self.catalogue.begin().await?,
-        };
-        match self.write(transaction, readings).await {
+    async fn write_batch(&self, readings: &[Reading]) -> Result<(), CatalogueError> {
+        match self.write(self.catalogue.begin().await?, readings).await {
             Ok(()) => {}
             Err(error) if error.is_about_the_rows() => self.write_one_by_one(readings).await?,
             Err(error) => return Err(error),

@@ -170,9 +170,6 @@ impl Writer {
             let _ = answer.send(());
         }
         arrived.notify_one();
-        if let Err(error) = catalogue.make_room_in_log(&turn) {
-            tracing::warn!(error = %chain(&error), "Cannot make room in the catalogue's log; deliveries take longer");
-        }
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteQueryResult, SqliteRow, SqliteSta
 use sqlx::{
     ConnectOptions as _, Connection as _, Describe, Either, Execute, Executor, SqlStr, Sqlite, SqliteConnection,
 };
-use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 /// How long somebody waits for a connection that others hold.
 const WAIT_AT_MOST: Duration = Duration::from_secs(30);
@@ -52,15 +52,10 @@ pub struct Held {
 impl Connections {
     /// At most so many connections, of which the first is opened now.
     pub(super) async fn open(options: SqliteConnectOptions, most: usize) -> Result<Self, sqlx::Error> {
-        let opened = Self::when_needed(options, most);
+        let slots = std::iter::repeat_with(Arc::default).take(most).collect();
+        let opened = Self(Arc::new(Inner { options, slots, places: Arc::new(Semaphore::new(most)) }));
         opened.acquire().await?;
         Ok(opened)
-    }
-
-    /// At most so many connections, of which none is opened yet.
-    pub(super) fn when_needed(options: SqliteConnectOptions, most: usize) -> Self {
-        let slots = std::iter::repeat_with(Arc::default).take(most).collect();
-        Self(Arc::new(Inner { options, slots, places: Arc::new(Semaphore::new(most)) }))
     }
 
     /// A connection of one's own, as soon as one is free.
@@ -114,28 +109,12 @@ impl Connections {
         Ok(held)
     }
 
-    /// Closes all connections, once nobody holds them any more, until one is needed again.
-    pub(super) async fn rest(&self) {
-        if let Some(_all) = self.all_places().await {
-            self.close_slots().await;
-        }
-    }
-
     /// Closes all connections for good, once nobody holds them any more.
     pub(super) async fn close(&self) {
-        if let Some(_all) = self.all_places().await {
-            self.0.places.close();
-            self.close_slots().await;
-        }
-    }
-
-    /// All places, as soon as they are free; none if somebody else has closed them.
-    async fn all_places(&self) -> Option<SemaphorePermit<'_>> {
         let all = u32::try_from(self.0.slots.len()).unwrap_or(u32::MAX);
-        self.0.places.acquire_many(all).await.ok()
-    }
-
-    async fn close_slots(&self) {
+        // Somebody else may have closed them.
+        let Ok(_all) = self.0.places.acquire_many(all).await else { return };
+        self.0.places.close();
         for slot in &self.0.slots {
             let Some(slot) = slot.lock().await.take() else { continue };
             if let Err(error) = slot.connection.close().await {
@@ -321,17 +300,6 @@ mod tests {
         write(&opened).await.unwrap();
         assert_eq!(count(&opened).await, 1);
         run(&mut outside, "BEGIN IMMEDIATE").await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn at_rest_all_are_closed_until_one_is_needed() {
-        let (_directory, opened) = opened(2).await;
-        opened.rest().await;
-        for slot in &opened.0.slots {
-            assert!(slot.lock().await.is_none());
-        }
-        write(&opened).await.unwrap();
-        assert_eq!(count(&opened).await, 1);
     }
 
     #[tokio::test]

@@ -1,11 +1,9 @@
 //! The catalogue: what was delivered and where every resource stands. The only place with SQL.
 //!
 //! SQLite in WAL mode, one writer at a time and a few readers. `synchronous=FULL`: what was committed
-//! survives a power cut, which is what an answer of 200 promises. Only the expansion of a backlog, which could
-//! be made again, does not wait for that (`bulk`).
+//! survives a power cut, which is what an answer of 200 promises, and so does everything else.
 
 pub mod app_tickets;
-pub mod bulk;
 pub mod by_hand;
 pub mod changes;
 pub mod chats;
@@ -17,7 +15,6 @@ pub mod endings;
 pub mod events;
 pub mod forwards;
 pub mod listing;
-mod log;
 pub mod mended;
 pub mod messages;
 pub mod names;
@@ -46,7 +43,6 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use self::connections::{Connections, Held};
 use self::direct::Direct;
-use self::log::Log;
 
 /// The catalogue's file name inside the data directory.
 pub const FILE_NAME: &str = "larkive.db";
@@ -63,6 +59,10 @@ const READER_CACHE_KIB: &str = "-2048";
 /// Connections for reading: pages and API calls overlap, memory stays small.
 const READERS: usize = 4;
 
+/// Rows of a large change. Each of them touches pages all over the catalogue, so that what a commit writes grows
+/// far slower than the batch; this many hold up others for a tenth of a second.
+pub const BATCH: usize = 1024;
+
 /// Takes the write lock at once: a transaction that reads first might find it taken when it wants to write.
 const BEGIN: &str = "BEGIN IMMEDIATE";
 
@@ -78,15 +78,12 @@ pub struct Catalogue {
     writing: Option<Writing>,
 }
 
-/// What it takes to write: whoever does has the one connection, or its turn on one of the others.
+/// What it takes to write: whoever does has the one connection, or its turn on the other.
 #[derive(Debug, Clone)]
 struct Writing {
     connections: Connections,
-    /// The connection for large changes; closed while there are none.
-    bulk: Connections,
     /// The connection on which deliveries are written down.
     inbox: Arc<Direct>,
-    log: Arc<Log>,
 }
 
 /// What can go wrong with the catalogue.
@@ -179,9 +176,6 @@ impl CatalogueError {
 #[derive(Debug)]
 pub struct Transaction {
     held: Held,
-    /// The writer's connection, if the changes are made on another one: so that nobody else writes before
-    /// that one is given back.
-    _turn: Option<Held>,
 }
 
 impl Transaction {
@@ -214,12 +208,11 @@ impl Catalogue {
         }
         // What would undo a statement stays in memory: SQLite would make a file of it for each batch.
         let writing = options.clone().pragma("cache_size", WRITER_CACHE_KIB).pragma("temp_store", "memory");
-        let bulk = Connections::when_needed(bulk::options(writing.clone()), 1);
         let connections = Connections::open(writing, 1).await?;
-        let (inbox, log) = (Arc::new(Direct::writing(path.to_owned())), Arc::new(Log::of(path)));
+        let inbox = Arc::new(Direct::writing(path.to_owned()));
         let read = readers(options.create_if_missing(false)).await?;
         let direct = Arc::new(Direct::reading(path.to_owned()));
-        Ok(Self { read, direct, writing: Some(Writing { connections, bulk, inbox, log }) })
+        Ok(Self { read, direct, writing: Some(Writing { connections, inbox }) })
     }
 
     /// Opens an existing catalogue of exactly this program's version for reading; creates and
@@ -259,7 +252,7 @@ impl Catalogue {
     /// # Errors
     /// If SQLite fails.
     pub async fn snapshot(&self) -> Result<Transaction, CatalogueError> {
-        Ok(Transaction { held: self.read.begin("BEGIN").await?, _turn: None })
+        Ok(Transaction { held: self.read.begin("BEGIN").await? })
     }
 
     /// Takes the write lock for several changes that belong together.
@@ -267,7 +260,7 @@ impl Catalogue {
     /// # Errors
     /// If the catalogue is open for reading only, or the lock cannot be had.
     pub async fn begin(&self) -> Result<Transaction, CatalogueError> {
-        Ok(Transaction { held: self.write()?.begin(BEGIN).await?, _turn: None })
+        Ok(Transaction { held: self.write()?.begin(BEGIN).await? })
     }
 
     /// Whether the write lock can be had.
@@ -282,9 +275,8 @@ impl Catalogue {
     pub async fn close(&self) {
         self.direct.close();
         self.read.close().await;
-        if let Some(Writing { connections, bulk, inbox, .. }) = &self.writing {
+        if let Some(Writing { connections, inbox }) = &self.writing {
             inbox.close();
-            bulk.close().await;
             connections.close().await;
         }
     }

@@ -4,7 +4,7 @@
 //! size, and the statement for each size is another one, which to prepare costs as much as a good part of its
 //! rows: so there are few sizes that are kept prepared, and what they do not fill takes what is left.
 
-use super::bulk::BATCH;
+use super::BATCH;
 
 /// Rows in a statement of a large change. Before a statement changes a page, SQLite keeps what it was, in case
 /// that the statement fails: one for a thousand rows keeps a third of what sixteen for the same rows do.

@@ -8,8 +8,7 @@ use sqlx::{Row as _, SqliteConnection};
 use super::names::KINDS;
 use super::pieces::joined;
 use super::{SEARCHED_CHARACTERS, SHARERS_BITS, chat_piece, sender_piece};
-use crate::catalogue::bulk::BATCH;
-use crate::catalogue::{CatalogueError, Transaction};
+use crate::catalogue::{BATCH, CatalogueError, Transaction};
 
 /// Rows in one portion of what is caught up: few milliseconds for whoever waits behind it.
 const PORTION: usize = 256;
