@@ -1,7 +1,12 @@
 //! The house: imports go down only, and some crates are at home in one module.
 
+mod scan;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use self::scan::{Import, Used, scan};
 
 /// Each module, the modules of ours that it may use, and nothing else.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -69,7 +74,6 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("jpeg_decoder", &["picture"]),
     ("webp", &["picture"]),
     ("actix_web", &["http", "app"]),
-    ("askama", &["http"]),
     ("prometheus_client", &["metrics"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
@@ -80,105 +84,212 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("icu_normalizer", &["archive", "domain"]),
     ("tracing_subscriber", &["telemetry"]),
     ("httparse", &["sandbox"]),
-    ("toml", &["config"]),
     ("askama", &["http"]),
+    ("toml", &["config"]),
 ];
 
-struct Import {
+/// A file of the library, and what it uses.
+struct Source {
     file: PathBuf,
-    line: usize,
-    module: String,
-    used: String,
+    /// The module right below the root that it belongs to; none for the root itself.
+    home: Option<String>,
+    imports: Vec<Import>,
 }
 
-/// Every path that begins with `crate::` or with one of the crates above, outside comments.
-fn imports() -> Vec<Import> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    collect(&root, &mut files);
-    let mut imports = Vec::new();
-    files.retain(|file| !is_test_module(file));
-    for file in files {
-        let relative = file.strip_prefix(&root).unwrap();
-        let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
-        let module = first.trim_end_matches(".rs").to_owned();
-        let text = fs::read_to_string(&file).unwrap();
-        let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        for (number, line) in product.lines().enumerate() {
-            let code = line.split("//").next().unwrap();
-            for used in used_names(code) {
-                let (file, module) = (relative.to_owned(), module.clone());
-                imports.push(Import { file, line: number + 1, module, used });
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The library's sources, found as the compiler finds them: from module to module. What is only compiled for
+/// tests is left out.
+fn sources() -> Vec<Source> {
+    let mut files: BTreeSet<PathBuf> = BTreeSet::new();
+    collect(&src(), &mut files);
+    let mut sources = Vec::new();
+    let mut waiting = vec![(Vec::new(), src().join("lib.rs"))];
+    while let Some((module, file)) = waiting.pop() {
+        files.remove(&file);
+        let found = scan(&module, &fs::read_to_string(&file).unwrap());
+        for declared in found.declared {
+            let file = file_of(&declared.module);
+            if declared.is_of_tests {
+                files.retain(|other| *other != file && !other.starts_with(file.with_extension("")));
+            } else {
+                waiting.push((declared.module, file));
             }
         }
+        sources.push(Source { file, home: module.first().cloned(), imports: found.imports });
     }
-    imports
+    assert_eq!(files, BTreeSet::from([src().join("main.rs")]), "these files belong to no module");
+    sources
 }
 
-/// Whether the file is a module of tests: its parent declares it so.
-fn is_test_module(file: &Path) -> bool {
-    let name = file.file_stem().unwrap().to_str().unwrap();
-    let parent = file.with_file_name("mod.rs");
-    fs::read_to_string(parent).is_ok_and(|parent| {
-        ["mod", "pub(crate) mod", "pub(super) mod"]
-            .iter()
-            .any(|form| parent.contains(&format!("#[cfg(test)]\n{form} {name};")))
-    })
+fn file_of(module: &[String]) -> PathBuf {
+    let path = module.iter().fold(src(), |path, name| path.join(name));
+    let file = path.with_extension("rs");
+    if file.exists() { file } else { path.join("mod.rs") }
 }
 
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+fn collect(directory: &Path, files: &mut BTreeSet<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+            files.insert(path);
         }
     }
 }
 
-fn used_names(code: &str) -> Vec<String> {
-    let ours = code.match_indices("crate::").map(|(at, found)| {
-        let rest = &code[at + found.len()..];
-        format!("crate::{}", rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap())
-    });
-    let theirs = AT_HOME.iter().filter(|(name, _)| {
-        code.match_indices(&format!("{name}::")).any(|(at, _)| {
-            let before = code[..at].chars().next_back();
-            !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
-        })
-    });
-    ours.chain(theirs.map(|(name, _)| (*name).to_owned())).collect()
+/// Whether a module may use what an import leads to.
+fn may(module: &str, used: &Used) -> bool {
+    match used {
+        Used::Root => false,
+        Used::Module(used) => {
+            let row = MAY_USE.iter().find(|(name, _)| *name == module);
+            used == module || row.is_some_and(|(_, may_use)| may_use.contains(&used.as_str()))
+        }
+        Used::Other(name) => {
+            AT_HOME.iter().find(|(known, _)| known == name).is_none_or(|(_, homes)| homes.contains(&module))
+        }
+    }
 }
 
-fn allowed(import: &Import) -> bool {
-    if matches!(import.module.as_str(), "lib" | "main") {
-        return true;
+/// What is wrong with what a module uses; nothing if it may.
+fn objection(home: &str, import: &Import) -> Option<String> {
+    let used = match &import.used {
+        Used::Root => return Some("names the root, and so everything below it".to_owned()),
+        Used::Module(name) => format!("crate::{name}"),
+        Used::Other(name) => name.clone(),
+    };
+    if !may(home, &import.used) {
+        return Some(format!("uses {used}"));
     }
-    if let Some((_, homes)) = AT_HOME.iter().find(|(name, _)| *name == import.used) {
-        return homes.contains(&import.module.as_str());
-    }
-    let Some(used) = import.used.strip_prefix("crate::") else { return true };
-    let Some((_, may_use)) = MAY_USE.iter().find(|(module, _)| *module == import.module) else { return false };
-    used.is_empty() || used == import.module || may_use.contains(&used)
+    // Under a name of this module, everybody who may use it could use what is not theirs.
+    let user_of_home = |(module, may_use): &&(&str, &[&str])| *module != home && may_use.contains(&home);
+    let outsider = MAY_USE.iter().filter(user_of_home).find(|(module, _)| !may(module, &import.used));
+    outsider.filter(|_| import.handed_on).map(|(outsider, _)| format!("hands {used} on to {outsider}"))
 }
 
 #[test]
 fn imports_go_down_only() {
-    let imports = imports();
-    assert!(imports.len() > 100, "the scan found only {} imports", imports.len());
-    let wrong: Vec<String> = imports
-        .iter()
-        .filter(|import| !allowed(import))
-        .map(|import| format!("src/{}:{} uses {}", import.file.display(), import.line, import.used))
-        .collect();
+    let sources = sources();
+    let count: usize = sources.iter().map(|source| source.imports.len()).sum();
+    assert!(count > 1000, "the scan found only {count} imports");
+    let mut wrong = Vec::new();
+    for source in &sources {
+        let Some(home) = &source.home else { continue };
+        let file = source.file.strip_prefix(src()).unwrap().display();
+        for import in &source.imports {
+            let objection = objection(home, import);
+            wrong.extend(objection.map(|objection| format!("src/{file}:{} {objection}", import.line)));
+        }
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn every_module_has_its_row() {
-    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
-    for module in lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')) {
-        assert!(MAY_USE.iter().any(|(name, _)| *name == module), "src/lib.rs has {module}, the table has not");
+    for source in sources() {
+        let Some(home) = source.home else { continue };
+        assert!(
+            MAY_USE.iter().any(|(name, _)| *name == home),
+            "{} is of {home}, and the table has no {home}",
+            source.file.display()
+        );
+    }
+}
+
+/// What is wrong with a source that is planted below a module.
+fn objections_below(home: &str, source: &str) -> Vec<String> {
+    let module = [home.to_owned(), "planted".to_owned()];
+    scan(&module, source).imports.iter().filter_map(|import| objection(home, import)).collect()
+}
+
+fn objections_to(source: &str) -> Vec<String> {
+    objections_below("blob", source)
+}
+
+#[test]
+fn no_spelling_hides_an_import_that_goes_up() {
+    for source in [
+        "use crate::archive::Download;",
+        "use crate::{archive, domain};",
+        "use crate::{domain::time::Timestamp, clock::Clock, archive::{download, expand}};",
+        "use crate::{\n    domain,\n    archive,\n};",
+        "use {crate::archive as domain, std::fs};",
+        "use crate::archive::*;",
+        "use super::super::archive::Download;",
+        "use self::super::super::{archive::Download};",
+        "pub use crate::archive::Download;",
+        "mod inner { use super::super::super::archive::Download; }",
+        "fn f() { use crate::{archive}; }",
+        "fn f() { crate :: archive :: f(); }",
+        "fn f() { super::super::archive::f(); }",
+        "fn f(_: Vec<crate::archive::Download>) {}",
+        "fn f() { <crate::archive::Download as Default>::default(); }",
+        "fn f() { println!(\"{}\", crate::archive::f()); }",
+        "fn f() { tokio::select! { x = super::super::archive::f() => {} } }",
+        "macro_rules! m { () => { $crate::archive::f() } }",
+        "macro_rules! m { () => { use crate::{domain, archive}; } }",
+        "#[derive(serde::Serialize)] struct S { #[serde(with = \"crate::archive::spelled\")] x: u8 }",
+        "#[crate::archive::attribute] fn f() {}",
+        "impl crate::archive::Trait for S {}",
+        "pub(crate) const X: u32 = crate::archive::X;",
+    ] {
+        let found = objections_to(source);
+        assert!(found.iter().any(|objection| objection == "uses crate::archive"), "{source}: {found:?}");
+    }
+}
+
+#[test]
+fn no_spelling_hides_a_crate_that_is_at_home_elsewhere() {
+    for source in [
+        "use sqlx;",
+        "use sqlx::Row as _;",
+        "use ::sqlx::Row;",
+        "use {std::fs, sqlx::{Row, query}};",
+        "use sqlx as blob;",
+        "extern crate sqlx as blob;",
+        "fn f() { sqlx::query(\"\"); }",
+        "fn f() { vec![sqlx::query(\"\")]; }",
+        "#[derive(sqlx::FromRow)] struct S;",
+    ] {
+        assert_eq!(objections_to(source).first().map(String::as_str), Some("uses sqlx"), "{source}");
+    }
+}
+
+#[test]
+fn nobody_takes_everything_or_hands_on_what_is_another_modules() {
+    for source in [
+        "use crate::*;",
+        "use crate as house;",
+        "use super::super::*;",
+        "use super::{super as house};",
+        "extern crate self as house;",
+    ] {
+        let found = objections_to(source);
+        assert!(found.iter().any(|objection| objection.starts_with("names the root")), "{source}: {found:?}");
+    }
+    let hands_on = |home, source| objections_below(home, source).first().cloned().unwrap_or_default();
+    assert_eq!(hands_on("feishu", "pub use crate::metrics::Metrics;"), "hands crate::metrics on to config");
+    assert_eq!(hands_on("catalogue", "pub(crate) use sqlx::Row;"), "hands sqlx on to archive");
+}
+
+#[test]
+fn what_is_allowed_is_no_objection() {
+    for source in [
+        "use crate::{blob::spool, clock::Clock, domain::{self, time::Timestamp}};",
+        "pub use crate::domain::digest::Digest;",
+        "use super::spool::Staging; use self::child::X; mod child {}",
+        "use super::*;",
+        "pub(in crate::archive) fn f() {}",
+        "#[cfg(test)] mod tests { use crate::archive::Download; }",
+        "#[test] fn f() { crate::archive::f(); }",
+        "// use crate::archive;\n/// [`crate::archive`]\nfn f() { let archive = \"crate::archive\"; }",
+        "mod image {} use image::X; fn f() { image::f(); }",
+        "struct S; impl S { #[cfg(test)] fn f() { crate::archive::f(); } }",
+    ] {
+        assert_eq!(objections_to(source), Vec::<String>::new(), "{source}");
     }
 }
