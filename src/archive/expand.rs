@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::ingest::Inbox;
 use super::notice::{self, Notice, Use};
 use super::received::{self, Received};
-use crate::catalogue::events::{self, DamagedEvent, Outcome, WaitingEvent};
+use crate::catalogue::events::{self, DamagedEvent, Outcome, Taken, WaitingEvent};
 use crate::catalogue::{BATCH, Catalogue, CatalogueError, Transaction};
 use crate::domain::error::chain;
 use crate::domain::id::EventRowId;
@@ -168,13 +168,14 @@ impl Expander {
     /// Reads what is to be replayed, else what came after `newest` and was not expanded yet.
     async fn read_batch(&self, newest: EventRowId, limit: usize) -> Result<Batch, CatalogueError> {
         let (read, most) = (self.catalogue.read(), u32::try_from(limit).unwrap_or(u32::MAX));
-        let replayed = events::replayed(read, most).await?;
+        let replayed = events::replayed(read, most).await?.events;
         if !replayed.is_empty() {
             return Ok(Batch { readings: read_all(replayed).await?, more_after: None });
         }
-        let readings = read_all(events::new(read, newest, most).await?).await?;
+        let Taken { events, is_full } = events::new(read, newest, most).await?;
+        let readings = read_all(events).await?;
         let newest = readings.last().map(|reading| reading.event);
-        Ok(Batch { more_after: newest.filter(|_| readings.len() >= limit), readings })
+        Ok(Batch { more_after: newest.filter(|_| is_full), readings })
     }
 
     async fn write_batch(&self, readings: &[Reading]) -> Result<(), CatalogueError> {
@@ -285,4 +286,35 @@ async fn write_readings(transaction: &mut Transaction, readings: &[Reading]) -> 
     let settled: Vec<Settled> = readings.iter().map(|reading| (reading.event, reading.outcome(&ours))).collect();
     events::settle(transaction, &settled).await?;
     Ok(settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::FILE_NAME;
+    use crate::catalogue::events::NewEvent;
+    use crate::domain::time::Timestamp;
+
+    #[tokio::test]
+    async fn a_batch_that_was_full_by_bytes_counted_as_the_last_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::open(&directory.path().join(FILE_NAME)).await.unwrap();
+        let large = NewEvent {
+            app_id: "cli_a".parse().unwrap(),
+            event_id: None,
+            event_type: None,
+            message_id: None,
+            received_at: Timestamp::EPOCH,
+            payload: "x".repeat(1 << 20),
+        };
+        let turn = catalogue.write().unwrap().acquire().await.unwrap();
+        events::append(&catalogue, &turn, &vec![large; 6]).unwrap();
+        drop(turn);
+        let expander = Expander::new(catalogue, Metrics::new(), watch::Sender::new(()));
+        let first = expander.read_batch(EventRowId(0), BATCH).await.unwrap();
+        assert!((1..6).contains(&first.readings.len()), "{}", first.readings.len());
+        let newest = first.more_after.expect("more waits behind it");
+        let rest = expander.read_batch(newest, BATCH).await.unwrap();
+        assert_eq!((first.readings.len() + rest.readings.len(), rest.more_after), (6, None));
+    }
 }

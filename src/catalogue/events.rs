@@ -101,14 +101,20 @@ pub struct DamagedEvent {
     pub error: String,
 }
 
+/// Deliveries that are to be expanded, in order.
+#[derive(Debug)]
+pub struct Taken {
+    /// The deliveries.
+    pub events: Vec<Result<WaitingEvent, DamagedEvent>>,
+    /// Whether no more would have fit, by number or by bytes, so that more may wait.
+    pub is_full: bool,
+}
+
 /// Deliveries that are to be expanded again, at most `limit` rows and a few megabytes.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn replayed(
-    read: &Connections,
-    limit: u32,
-) -> Result<Vec<Result<WaitingEvent, DamagedEvent>>, CatalogueError> {
+pub async fn replayed(read: &Connections, limit: u32) -> Result<Taken, CatalogueError> {
     // Only what was expanded before can be replayed: the cursor must not jump over new deliveries.
     let replayed = sqlx::query(
         "SELECT event_row_id, app_id, received_at, payload
@@ -117,7 +123,7 @@ pub async fn replayed(
              AND event_row_id <= (SELECT expanded_through FROM inbox_cursor)
          LIMIT +?",
     );
-    take(replayed.bind(limit).fetch(&mut *read.acquire().await?)).await
+    take(replayed.bind(limit).fetch(&mut *read.acquire().await?), limit).await
 }
 
 /// Deliveries that were never expanded and came after one that is known, in order of arrival, at most `limit`
@@ -125,11 +131,7 @@ pub async fn replayed(
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn new(
-    read: &Connections,
-    after: EventRowId,
-    limit: u32,
-) -> Result<Vec<Result<WaitingEvent, DamagedEvent>>, CatalogueError> {
+pub async fn new(read: &Connections, after: EventRowId, limit: u32) -> Result<Taken, CatalogueError> {
     let new = sqlx::query(
         "SELECT event_row_id, app_id, received_at, payload
          FROM events
@@ -137,22 +139,24 @@ pub async fn new(
          ORDER BY event_row_id
          LIMIT +?",
     );
-    take(new.bind(after.0).bind(limit).fetch(&mut *read.acquire().await?)).await
+    take(new.bind(after.0).bind(limit).fetch(&mut *read.acquire().await?), limit).await
 }
 
 async fn take(
     mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
-) -> Result<Vec<Result<WaitingEvent, DamagedEvent>>, CatalogueError> {
-    let (mut taken, mut bytes) = (Vec::new(), 0);
+    limit: u32,
+) -> Result<Taken, CatalogueError> {
+    let (mut events, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.try_next().await? {
         let event = read_waiting(&row)?;
         bytes += event.as_ref().map_or(0, |event| event.payload.len());
-        taken.push(event);
+        events.push(event);
         if bytes >= MAX_WAITING_BYTES {
-            break;
+            return Ok(Taken { events, is_full: true });
         }
     }
-    Ok(taken)
+    let is_full = u32::try_from(events.len()).is_ok_and(|count| count >= limit);
+    Ok(Taken { events, is_full })
 }
 
 fn read_waiting(row: &SqliteRow) -> Result<Result<WaitingEvent, DamagedEvent>, CatalogueError> {
