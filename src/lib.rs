@@ -10,6 +10,7 @@ pub mod config;
 pub mod domain;
 pub mod feishu;
 pub mod http;
+pub mod log_limit;
 pub mod metrics;
 pub mod picture;
 pub mod sandbox;

@@ -2,6 +2,8 @@
 //!
 //! What is logged is decided where it happens; here is only how it looks and where it goes.
 
+mod fields;
+
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
@@ -17,6 +19,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use self::fields::SafeFields;
 use crate::clock::Clock;
 use crate::config::{Colour, LogFormat, Logging};
 
@@ -64,7 +67,7 @@ where
         .log_internal_errors(false);
     let default_format = if output == Output::Terminal { LogFormat::Text } else { LogFormat::Json };
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match logging.format.unwrap_or(default_format) {
-        LogFormat::Text => lines.boxed(),
+        LogFormat::Text => lines.fmt_fields(SafeFields).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
     Ok(tracing_subscriber::registry().with(lines.with_filter(filter)))
@@ -151,6 +154,25 @@ mod tests {
         assert!(coloured.contains("Took a message") && coloured.contains('\u{1b}'), "{coloured:?}");
         let plain = logged(&Logging { colour: Colour::Never, ..Logging::default() }, Output::Terminal, write);
         assert!(plain.starts_with("1970-01-01T00:00:00.000Z  INFO "), "{plain:?}");
+    }
+
+    #[test]
+    fn words_of_others_forged_lines_fields_and_orders_to_the_terminal() {
+        let text = Logging { format: Some(LogFormat::Text), colour: Colour::Never, ..Logging::default() };
+        let forged = "om_1\n1970-01-01T00:00:00.000Z ERROR forged\u{1b}[2J app.id=cli_evil \u{202e}\r\u{85}\u{2028}\"";
+        let page = logged(&text, Output::Pipe, || {
+            tracing::warn!(event.id = forged, error = %forged, name = ?Some(forged), plain = %"om_2", empty = "", "Took {forged}");
+        });
+        assert_eq!(page.lines().count(), 1, "{page}");
+        let line = page.strip_suffix('\n').unwrap();
+        assert!(!line.chars().any(|c| c.is_control() || matches!(c, '\u{202e}' | '\u{2028}')), "{line:?}");
+        assert!(line.ends_with(" plain=om_2 empty=\"\""), "{line}");
+        let escaped =
+            r#"om_1\n1970-01-01T00:00:00.000Z ERROR forged\u{1b}[2J app.id=cli_evil \u{202e}\r\u{85}\u{2028}\""#;
+        assert!(line.contains(&format!(r#" event.id="{escaped}" error="{escaped}" name=""#)), "{line}");
+        let json = logged(&Logging::default(), Output::Pipe, || tracing::warn!(event.id = forged, "Took {forged}"));
+        assert_eq!(json.lines().count(), 1);
+        assert!(!json.trim_end().chars().any(|c| c.is_ascii_control()), "{json:?}");
     }
 
     #[test]

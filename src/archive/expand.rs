@@ -18,6 +18,7 @@ use crate::catalogue::{BATCH, Catalogue, CatalogueError, Transaction};
 use crate::domain::error::chain;
 use crate::domain::id::EventRowId;
 use crate::feishu::event::{self, Event};
+use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 
 /// Events in one transaction between deliveries that go on coming: whoever wants an answer waits for the writer
@@ -199,7 +200,10 @@ impl Expander {
             if !error.is_about_the_rows() {
                 return Err(error);
             }
-            tracing::error!(event.row = %reading.event, error = %chain(&error), "Set an event aside");
+            static LINES: LogLimit = LogLimit::new();
+            if let Some(left_out) = LINES.pass("refused by the catalogue") {
+                tracing::error!(event.row = %reading.event, error = %chain(&error), left_out, "Set an event aside");
+            }
             let outcome = Outcome::Unparsed(format!("the catalogue refuses it: {}", chain(&error)));
             let mut transaction = self.catalogue.begin().await?;
             events::settle(&mut transaction, &[(reading.event, Some(outcome))]).await?;
@@ -223,8 +227,11 @@ impl Expander {
                 Some(Outcome::Duplicate) => self.metrics.count_event("duplicate"),
                 Some(Outcome::Ignored) => self.metrics.count_event("ignored"),
                 Some(Outcome::Unparsed(error)) => {
+                    static LINES: LogLimit = LogLimit::new();
                     self.metrics.count_event("unparsed");
-                    tracing::warn!(event.row = %id, error, "Kept event {id} as unparsed");
+                    if let Some(left_out) = LINES.pass("unparsed") {
+                        tracing::warn!(event.row = %id, error, left_out, "Kept event {id} as unparsed");
+                    }
                 }
             }
         }

@@ -71,7 +71,7 @@ impl Lister {
         let listing = listing.map_err(NotListed::Refused)?;
         if listing.unreadable > 0 {
             tracing::warn!(app.id = %app_id, message.id = %asked, unreadable = listing.unreadable,
-                "Some messages inside message {asked} cannot be read and are left out; the message is marked");
+                "Some messages inside a message cannot be read and are left out; the message is marked");
         }
         let mut items = without_repetitions(listing.items);
         if items.iter().any(|item| item.message.message_id == *asked && item.deleted) {

@@ -129,14 +129,14 @@ impl Quoter {
     fn log(&self, unseen: &Unseen, outcome: &Outcome) {
         let (id, app_id) = (&unseen.message_id, &self.app_id);
         match outcome {
-            Outcome::Found => tracing::info!(message.id = %id, app.id = %app_id, "Archived quoted message {id}"),
+            Outcome::Found => tracing::info!(message.id = %id, app.id = %app_id, "Archived a quoted message"),
             Outcome::Later { reason, upstream, .. } => {
                 tracing::info!(message.id = %id, app.id = %app_id, %reason, upstream = %upstream,
-                    "Quoted message {id} will be asked for again");
+                    "A quoted message will be asked for again");
             }
             Outcome::Failed { reason, upstream } => {
                 tracing::warn!(message.id = %id, app.id = %app_id, %reason, upstream = %upstream,
-                    "Quoted message {id} cannot be had");
+                    "A quoted message cannot be had");
             }
         }
     }

@@ -22,7 +22,7 @@ pub(super) async fn apply(
 ) -> Result<Use, CatalogueError> {
     let recalled_at = recalled_at.unwrap_or(notice.received_at);
     recalls::insert(transaction, Recall { app_id: &notice.app_id, message_id, recalled_at, recalled_by }).await?;
-    tracing::info!(app.id = %notice.app_id, message.id = %message_id, "Message {message_id} was recalled");
+    tracing::info!(app.id = %notice.app_id, message.id = %message_id, "A message was recalled");
     Ok(Use::Used)
 }
 

@@ -13,6 +13,7 @@ use crate::catalogue::{Catalogue, CatalogueError, events, statistics};
 use crate::clock::Clock;
 use crate::domain::error::chain;
 use crate::domain::id::AppId;
+use crate::log_limit::LogLimit;
 use crate::metrics::{Metrics, StateLabel};
 
 /// An inbox older than this is not being expanded: something is wrong. The age of downloads says
@@ -156,8 +157,11 @@ pub async fn ready(vitals: web::Data<Vitals>) -> HttpResponse {
 
 /// `GET /metrics`: Prometheus text.
 pub async fn metrics(vitals: web::Data<Vitals>) -> HttpResponse {
-    if let Err(error) = vitals.refresh_gauges().await {
-        tracing::error!(error = %chain(&error), "Cannot read statistics for the metrics");
+    static FAILURES: LogLimit = LogLimit::new();
+    if let Err(error) = vitals.refresh_gauges().await
+        && let Some(left_out) = FAILURES.pass("statistics")
+    {
+        tracing::error!(error = %chain(&error), left_out, "Cannot read statistics for the metrics");
     }
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")

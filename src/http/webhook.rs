@@ -17,6 +17,7 @@ use crate::archive::ingest::Inbox;
 use crate::clock::Clock;
 use crate::domain::proxies::TrustedProxies;
 use crate::feishu::webhook::{AppKeys, Inbound, Rejected, SignatureHeaders, VerifiedEvent, open_for_any};
+use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 
 /// The largest body. Real ones have a few kilobytes; a rich-text message may have 30 times that.
@@ -72,6 +73,13 @@ impl TurnedAway {
         }
     }
 
+    fn tell(&self, client: Option<IpAddr>) {
+        static LINES: LogLimit = LogLimit::new();
+        if let Some(left_out) = LINES.pass(self.label()) {
+            tracing::warn!(?client, cause = self.label(), status = %self.status(), left_out, "Turned a delivery away");
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -115,7 +123,7 @@ async fn deliver(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, payload: 
             Err(rejected) => reject(gate, apps, request, rejected),
         },
         Err(turned_away) => {
-            tracing::warn!(client = ?gate.client(request), cause = turned_away.label(), status = %turned_away.status(), "Turned a delivery away");
+            turned_away.tell(gate.client(request));
             refuse(gate, turned_away.status(), turned_away.label())
         }
     };
@@ -177,8 +185,11 @@ fn signature_headers(headers: &HeaderMap) -> Option<SignatureHeaders<'_>> {
 async fn take(gate: &Gate, inbound: Inbound) -> HttpResponse {
     match inbound {
         Inbound::Challenge(challenge) => {
+            static LINES: LogLimit = LogLimit::new();
             gate.metrics.count_event("challenge");
-            tracing::info!("Answered the platform's check of the address");
+            if let Some(left_out) = LINES.pass("challenge") {
+                tracing::info!(left_out, "Answered the platform's check of the address");
+            }
             HttpResponse::Ok().json(serde_json::json!({ "challenge": challenge }))
         }
         Inbound::Event(event) => take_event(gate, &event).await,
@@ -202,7 +213,11 @@ async fn take_event(gate: &Gate, event: &VerifiedEvent) -> HttpResponse {
 /// With an Encrypt Key every refusal is 401; without one there is nothing to learn from telling a
 /// body that cannot be read from one that does not authenticate.
 fn reject(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, rejected: Rejected) -> HttpResponse {
-    tracing::warn!(client = ?gate.client(request), cause = rejected.label(), "Refused a delivery: {rejected}");
+    static LINES: LogLimit = LogLimit::new();
+    let cause = rejected.label();
+    if let Some(left_out) = LINES.pass(cause) {
+        tracing::warn!(client = ?gate.client(request), cause, left_out, "Refused a delivery: {rejected}");
+    }
     let encrypted = apps.iter().any(|keys| keys.encrypt_key.is_some());
     let status = match rejected {
         Rejected::NotAnObject | Rejected::OnlyEncrypted if !encrypted => StatusCode::BAD_REQUEST,

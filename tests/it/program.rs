@@ -127,6 +127,11 @@ impl Workplace {
     }
 }
 
+fn whole_line_with(lines: &str, text: &str) -> Option<String> {
+    let whole = |line: &&str| line.ends_with('\n') && line.contains(text);
+    lines.split_inclusive('\n').find(whole).map(|line| line.trim_end().to_owned())
+}
+
 impl Running {
     fn watch(mut child: Child) -> Self {
         let stdout = child.stdout.take().map(Captured::of).unwrap_or_default();
@@ -143,12 +148,14 @@ impl Running {
         self.look_for(&self.stderr, |log| log.lines().find_map(with_message))
     }
 
+    /// The first whole line of its log that contains this text, where it is no JSON.
+    pub fn log_line_with(&self, text: &str) -> String {
+        self.look_for(&self.stderr, |log| whole_line_with(log, text))
+    }
+
     /// The first whole line on its standard output that contains this text.
     pub fn line_with(&self, text: &str) -> String {
-        let whole = |line: &&str| line.ends_with('\n') && line.contains(text);
-        self.look_for(&self.stdout, |lines| {
-            lines.split_inclusive('\n').find(whole).map(|line| line.trim_end().to_owned())
-        })
+        self.look_for(&self.stdout, |lines| whole_line_with(lines, text))
     }
 
     fn look_for<T>(&self, captured: &Captured, find: impl Fn(&str) -> Option<T>) -> T {

@@ -17,6 +17,7 @@ use super::local_path::LocalPath;
 use super::session::ABSOLUTE_LIMIT;
 use super::visit::{LANGUAGE_COOKIE, SESSION_COOKIE, Transport, Visit};
 use crate::feishu::crypto::same_secret;
+use crate::log_limit::LogLimit;
 
 /// How long a browser remembers the language.
 const REMEMBERED_FOR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -67,17 +68,24 @@ pub(super) async fn show(visit: Visit, query: web::Query<Vec<(String, String)>>)
     answer(StatusCode::OK, &Page::new(&visit, next, None))
 }
 
+/// Attempts that are refused; whoever makes them need not be anybody.
+static LINES: LogLimit = LogLimit::new();
+
 /// `POST /login`
 pub(super) async fn sign_in(pages: web::Data<Pages>, visit: Visit, form: Form) -> Result<HttpResponse, Failure> {
     let token = pages.admin_token.as_ref().ok_or(Failure::NoPages)?;
     let next = destination(form.value("next"));
     let now = pages.clock.now();
     if let Err(TooMany(wait)) = pages.attempts.count(visit.client, now) {
-        tracing::warn!(client = %visit.client, "Refused an attempt to sign in: there were too many");
+        if let Some(left_out) = LINES.pass("too many") {
+            tracing::warn!(client = %visit.client, left_out, "Refused an attempt to sign in: there were too many");
+        }
         return Ok(try_later(&visit, next, wait));
     }
     if !same_secret(form.value("token").as_bytes(), token.reveal().as_bytes()) {
-        tracing::warn!(client = %visit.client, "Somebody tried to sign in with a wrong token");
+        if let Some(left_out) = LINES.pass("wrong token") {
+            tracing::warn!(client = %visit.client, left_out, "Somebody tried to sign in with a wrong token");
+        }
         return Ok(answer(StatusCode::FORBIDDEN, &Page::new(&visit, next, Some(Trouble::WrongToken))));
     }
     pages.attempts.forgive(visit.client);

@@ -1,5 +1,7 @@
 //! What went wrong once. Each test is named after it.
 
+mod deliveries;
+
 use crate::support::spawn_app;
 
 #[tokio::test(flavor = "multi_thread")]
