@@ -8,11 +8,13 @@ mod rounds;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use larkive::clock::Clock;
 use larkive::domain::resource::ResourceType;
 use larkive::domain::secret::Secret;
 use larkive::domain::source::Target;
 use larkive::feishu::client::{Client, ClientSettings, IDLE_TIMEOUT};
 use larkive::feishu::limit::Budget;
+use larkive::feishu::platform_time::PlatformTime;
 use larkive::metrics::Metrics;
 use larkive::sandbox::samples::Media;
 use larkive::sandbox::{Action, Hashing, Route, Rule, Sandbox, SandboxOptions};
@@ -51,7 +53,7 @@ fn client(platform: &Sandbox) -> anyhow::Result<Client> {
         budget: Budget::OFF,
         idle_timeout: IDLE_TIMEOUT,
     };
-    Client::new(settings, Metrics::new())
+    Client::new(settings, Metrics::new(), PlatformTime::new(Clock::system()))
 }
 
 /// Fetches the file and throws it away; returns how many MB came in a second.

@@ -41,6 +41,7 @@ use crate::domain::secret::Secret;
 use crate::domain::setting::ShownSetting;
 use crate::domain::time::Timestamp;
 use crate::feishu::client::ClientSettings;
+use crate::feishu::platform_time::PlatformTime;
 use crate::feishu::webhook::AppKeys;
 use crate::http::admin::Pages;
 use crate::http::api::Api;
@@ -189,7 +190,8 @@ impl App {
         };
         let workshop = Workshop::new(setup.program.clone());
         let thumbnails = Thumbnails::new(catalogue.clone(), (store.clone(), space), thumbnails, workshop);
-        let ForApps { lanes, quoters, namers } = ForApps::new(&setup, &shared, &store, &metrics)?;
+        let time = PlatformTime::new(shared.clock.clone());
+        let ForApps { lanes, quoters, namers } = ForApps::new(&setup, &shared, &store, &metrics, &time)?;
         let wake = wake(&shared.due, &inbox);
         Ok(Self {
             catalogue,
@@ -198,7 +200,7 @@ impl App {
             quoters,
             namers,
             left_over,
-            routes: Routes::new(setup, &shared, &store, &thumbnails, (&inbox, &wake), &metrics),
+            routes: Routes::new(setup, &shared, &store, &thumbnails, (&inbox, &wake), &metrics, time),
             thumbnailer: Thumbnailer::new(thumbnails),
             wake,
             shared,
@@ -292,13 +294,19 @@ struct ForApps {
 }
 
 impl ForApps {
-    fn new(setup: &Setup, shared: &Shared, store: &Store, metrics: &Metrics) -> anyhow::Result<Self> {
+    fn new(
+        setup: &Setup,
+        shared: &Shared,
+        store: &Store,
+        metrics: &Metrics,
+        time: &PlatformTime,
+    ) -> anyhow::Result<Self> {
         let mut made = Self::default();
         let slots = Slots::deal(setup.download_concurrency, setup.apps.len());
         for (app, slots) in setup.apps.iter().zip(slots) {
             let Shared { catalogue, space, clock, due, .. } = shared;
             let app_id = &app.keys.app_id;
-            let client = app_ticket::connect(app.client.clone(), app.kind, catalogue, metrics.clone())?;
+            let client = app_ticket::connect(app.client.clone(), app.kind, catalogue, metrics.clone(), time.clone())?;
             made.namers.push(Namer::new(catalogue.clone(), client.clone(), app_id.clone(), clock.clone()));
             let lister = Lister::new(client.clone(), catalogue.clone(), clock.clone());
             made.quoters.push(Quoter::new(catalogue.clone(), app_id.clone(), lister, clock.clone(), due.clone()));
@@ -419,6 +427,7 @@ impl Routes {
         thumbnails: &Thumbnails,
         (inbox, wake): (&Inbox, &Wake),
         metrics: &Metrics,
+        time: PlatformTime,
     ) -> Self {
         let Shared { catalogue, space, clock, .. } = shared;
         let keys = setup.apps.iter().map(|app| app.keys.clone()).collect();
@@ -436,7 +445,7 @@ impl Routes {
         let (apps, metrics, space) = (app_ids(&setup.apps), metrics.clone(), space.clone());
         Self {
             pages: Pages::new(&api, setup.trusted_proxies.clone(), setup.shown_settings),
-            gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), clock.clone()),
+            gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), (clock.clone(), time)),
             api,
             vitals: Vitals::new(catalogue.clone(), store.clone(), apps, metrics, clock.clone(), space),
         }

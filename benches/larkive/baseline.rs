@@ -12,6 +12,7 @@ use larkive::catalogue::events::{self, NewEvent};
 use larkive::clock::Clock;
 use larkive::domain::secret::Secret;
 use larkive::feishu::crypto::EncryptKey;
+use larkive::feishu::platform_time::PlatformTime;
 use larkive::feishu::webhook::{AppKeys, Inbound, SignatureHeaders, VerifiedEvent, open};
 
 use crate::process;
@@ -44,6 +45,7 @@ impl Baseline {
 struct Receiver {
     keys: AppKeys,
     clock: Clock,
+    time: PlatformTime,
     catalogue: Option<Catalogue>,
 }
 
@@ -55,7 +57,7 @@ impl Receiver {
             nonce: text("X-Lark-Request-Nonce")?,
             signature: text("X-Lark-Signature")?,
         };
-        match open(&self.keys, Some(signature), body) {
+        match open(&self.keys, Some(signature), body, &self.time) {
             Ok(Inbound::Event(event)) => Some(event),
             Ok(Inbound::Challenge(_)) | Err(_) => None,
         }
@@ -94,7 +96,9 @@ pub(crate) fn serve(words: &[String]) -> anyhow::Result<()> {
             }
             None => None,
         };
-        listen(Receiver { keys: keys()?, clock: Clock::system(), catalogue }).await
+        let clock = Clock::system();
+        let time = PlatformTime::new(clock.clone());
+        listen(Receiver { keys: keys()?, clock, time, catalogue }).await
     })
 }
 

@@ -17,6 +17,7 @@ use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::feishu::app_ticket::TicketBox;
 use crate::feishu::client::{Client, ClientSettings};
+use crate::feishu::platform_time::PlatformTime;
 use crate::metrics::Metrics;
 
 /// Keeps the ticket that an event brought; what waited for it is due again.
@@ -76,12 +77,13 @@ pub fn connect(
     kind: AppKind,
     catalogue: &Catalogue,
     metrics: Metrics,
+    time: PlatformTime,
 ) -> anyhow::Result<Client> {
     match kind {
-        AppKind::Custom => Client::new(settings, metrics),
+        AppKind::Custom => Client::new(settings, metrics, time),
         AppKind::Store => {
             let kept = KeptTickets { catalogue: catalogue.clone(), app_id: settings.app_id.clone() };
-            Client::for_store_app(settings, Arc::new(kept), metrics)
+            Client::for_store_app(settings, Arc::new(kept), metrics, time)
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::domain::reason::ReasonCode;
 use crate::domain::resource::ResourceType;
 use crate::domain::source::Target;
 use crate::feishu::client::Client;
+use crate::feishu::platform_time::PlatformTime;
 use crate::metrics::Metrics;
 
 const EXAMPLES: &str = "\
@@ -332,7 +333,8 @@ async fn open(fetching: &Fetching, app: &PlatformAccess, asker: Asker) -> anyhow
     reasons::write_texts(catalogue.write()?, ReasonCode::ALL).await?;
     let store = Store::open(&settings.data.store, &settings.data.spool)
         .with_context(|| format!("cannot open the store {}", settings.data.store.display()))?;
-    let client = app_ticket::connect(serve::client_settings(app, settings), app.kind, &catalogue, metrics.clone())?;
+    let (client, time) = (serve::client_settings(app, settings), PlatformTime::new(clock.clone()));
+    let client = app_ticket::connect(client, app.kind, &catalogue, metrics.clone(), time)?;
     let owner = format!("fetch-{}-{:08x}", process::id(), fastrand::u32(..));
     let space = Space::new(&[&settings.data.directory, &settings.data.store], settings.min_free_bytes);
     let kept = (store, space);

@@ -12,6 +12,7 @@ use super::{Exit, Outcome, choose_app, serve};
 use crate::archive::app_ticket;
 use crate::archive::asker::{Asker, NoTenant};
 use crate::catalogue::Catalogue;
+use crate::clock::Clock;
 use crate::config::{Fetching, PlatformAccess};
 use crate::domain::app::AppKind;
 use crate::domain::download::Upstream;
@@ -19,6 +20,7 @@ use crate::domain::id::{AppId, TenantKey};
 use crate::domain::reason::{Bilingual, ReasonCode};
 use crate::feishu::answer::Refusal;
 use crate::feishu::client::Client;
+use crate::feishu::platform_time::PlatformTime;
 use crate::metrics::Metrics;
 
 /// Set up the events of a helpdesk
@@ -98,14 +100,15 @@ pub async fn run(options: Options, fetching: Fetching) -> Outcome {
 /// A store app's tickets and tenants stand in the catalogue; a custom app needs none.
 async fn connect(access: &PlatformAccess, tenant: Option<TenantKey>, fetching: &Fetching) -> anyhow::Result<Client> {
     let settings = serve::client_settings(access, &fetching.settings);
+    let time = PlatformTime::new(Clock::system());
     let asker = Asker { app_id: access.app_id.clone(), kind: access.kind, tenant_key: tenant };
     if asker.kind == AppKind::Custom {
         ensure!(asker.tenant_key.is_none(), "{}", NoTenant::Custom(asker.app_id));
-        return Client::new(settings, Metrics::new());
+        return Client::new(settings, Metrics::new(), time);
     }
     let catalogue = Catalogue::open_read_only(&fetching.settings.data.catalogue).await?;
     let tenant_key = asker.tenant(&catalogue).await.map_err(ask_for_tenant)?;
-    let client = app_ticket::connect(settings, asker.kind, &catalogue, Metrics::new())?;
+    let client = app_ticket::connect(settings, asker.kind, &catalogue, Metrics::new(), time)?;
     Ok(client.for_tenant(tenant_key.as_ref()))
 }
 

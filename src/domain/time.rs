@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::fmt::rfc2822;
 use serde::{Serialize, Serializer};
 
 use super::measure;
@@ -72,11 +73,32 @@ impl Timestamp {
         Self::from_unix_ms(parsed.as_millisecond()).ok_or_else(refuse)
     }
 
+    /// Reads the `Date` of an HTTP answer.
+    #[must_use]
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let parsed = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        Self::from_unix_ms(parsed.as_millisecond())
+    }
+
+    /// As the `Date` of an HTTP answer, if its form can tell it.
+    #[must_use]
+    pub fn http_date(self) -> Option<String> {
+        let time = jiff::Timestamp::from_millisecond(self.0).ok()?;
+        rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).ok()
+    }
+
     /// This time and a span later, at most the last time there is.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         let span_ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(span_ms).min(*Self::RANGE_MS.end()))
+    }
+
+    /// This time and a span earlier, at least the first time there is.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        let span_ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(span_ms).max(*Self::RANGE_MS.start()))
     }
 
     /// How long ago `earlier` was; nothing if it lies ahead.
@@ -125,6 +147,14 @@ mod tests {
         check("-1", None);
         check("1608725989000.5", None);
         check("99999999999999999999", None);
+    }
+
+    #[test]
+    fn dates_of_http_answers_are_read_as_they_are_written() {
+        let written = "Thu, 01 Jan 2026 00:00:00 GMT";
+        assert_eq!(Timestamp::from_http_date(written), Some(at(1_767_225_600_000)));
+        assert_eq!(at(1_767_225_600_999).http_date().as_deref(), Some(written));
+        assert_eq!(Timestamp::from_http_date("yesterday"), None);
     }
 
     #[test]

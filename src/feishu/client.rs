@@ -24,6 +24,7 @@ use super::app_ticket::{TicketBox, Tickets};
 use super::code::Class;
 use super::grant::{Applicant, Grant};
 use super::limit::{Budget, Limiter, Permit};
+use super::platform_time::PlatformTime;
 use super::token::{Token, Tokens};
 use crate::domain::download::Upstream;
 use crate::domain::id::{AppId, TenantKey};
@@ -82,6 +83,7 @@ struct Inner {
     limiters: Limiters,
     idle_timeout: Duration,
     metrics: Metrics,
+    time: PlatformTime,
 }
 
 /// A store app's clients, one for each tenant that has shown up. There are as many as companies
@@ -143,15 +145,15 @@ impl Call {
 }
 
 impl Client {
-    /// A custom app's client that has not connected to anything yet.
+    /// A custom app's client that has not connected to anything yet. What its answers say of the time, `time` learns.
     ///
     /// Proxies of the environment are not used: they would see app secrets, and a forgotten
     /// variable would send every download through them.
     ///
     /// # Errors
     /// The base URL is none for HTTP, or the system's root certificates cannot be read.
-    pub fn new(settings: ClientSettings, metrics: Metrics) -> anyhow::Result<Self> {
-        Self::build(settings, metrics, |applicant| (Tokens::new(applicant, Grant::Custom), None))
+    pub fn new(settings: ClientSettings, metrics: Metrics, time: PlatformTime) -> anyhow::Result<Self> {
+        Self::build(settings, metrics, time, |applicant| (Tokens::new(applicant, Grant::Custom), None))
     }
 
     /// A store app's client, which needs the tickets that events bring. It can do nothing itself;
@@ -163,8 +165,9 @@ impl Client {
         settings: ClientSettings,
         tickets: Arc<dyn TicketBox>,
         metrics: Metrics,
+        time: PlatformTime,
     ) -> anyhow::Result<Self> {
-        Self::build(settings, metrics, |applicant| {
+        Self::build(settings, metrics, time, |applicant| {
             let own = Arc::new(Tokens::new(applicant.clone(), Grant::Store(Tickets::new(tickets))));
             let tenants = Tenants { applicant: applicant.clone(), own, clients: Mutex::default() };
             (Tokens::new(applicant, Grant::WithoutTenant), Some(tenants))
@@ -174,6 +177,7 @@ impl Client {
     fn build(
         settings: ClientSettings,
         metrics: Metrics,
+        time: PlatformTime,
         tokens: impl FnOnce(Arc<Applicant>) -> (Tokens, Option<Tenants>),
     ) -> anyhow::Result<Self> {
         let ClientSettings { base_url, app_id, app_secret, helpdesk, budget, idle_timeout } = settings;
@@ -187,11 +191,12 @@ impl Client {
             app_id: app_id.clone(),
             app_secret,
             metrics: metrics.clone(),
+            time: time.clone(),
         };
         let (tokens, tenants) = tokens(Arc::new(applicant));
         let limiters = Limiters::new(budget);
         let inner =
-            Inner { http, base_url, app_id, helpdesk, tokens, tenants, budget, limiters, idle_timeout, metrics };
+            Inner { http, base_url, app_id, helpdesk, tokens, tenants, budget, limiters, idle_timeout, metrics, time };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -212,7 +217,7 @@ impl Client {
     }
 
     fn within(&self, tenants: &Tenants, tenant_key: &TenantKey) -> Self {
-        let Inner { http, base_url, app_id, helpdesk, budget, idle_timeout, metrics, .. } = self.0.as_ref();
+        let Inner { http, base_url, app_id, helpdesk, budget, idle_timeout, metrics, time, .. } = self.0.as_ref();
         let grant = Grant::Tenant(tenants.own.clone(), tenant_key.clone());
         Self(Arc::new(Inner {
             http: http.clone(),
@@ -225,6 +230,7 @@ impl Client {
             limiters: Limiters::new(*budget),
             idle_timeout: *idle_timeout,
             metrics: metrics.clone(),
+            time: time.clone(),
         }))
     }
 
@@ -316,7 +322,7 @@ impl Client {
         let Ok(sent) = timeout(self.0.idle_timeout, request.send()).await else {
             return Err(Rejection::broken(&nothing, "no answer came in time"));
         };
-        sent.map_err(|error| {
+        sent.inspect(|answer| self.0.time.hear(answer.headers())).map_err(|error| {
             let unreachable = error.is_connect();
             let class = if unreachable { ReasonCode::UpstreamError } else { ReasonCode::TransferBroken };
             Rejection::new(Class::Retry(class), &nothing, describe(error))

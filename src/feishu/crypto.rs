@@ -8,7 +8,7 @@
 use std::fmt;
 
 use aes::Aes256;
-use aes::cipher::block_padding::Pkcs7;
+use aes::cipher::block_padding::{NoPadding, Pkcs7};
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +20,15 @@ use crate::domain::secret::Secret;
 
 /// The size of an AES block, and of the initialisation vector in front of the ciphertext.
 const BLOCK_BYTES: usize = 16;
+
+/// What a ciphertext holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decrypted {
+    /// The plain text; with all that stands in its place, if the padding is bad.
+    pub plain: Vec<u8>,
+    /// Whether the padding is what it should be, so that the key may have been the right one.
+    pub is_padded: bool,
+}
 
 /// An app's Encrypt Key, ready for use.
 #[derive(Clone)]
@@ -47,13 +56,26 @@ impl EncryptKey {
     /// # Errors
     /// [`Undecryptable`] if the text is not base64, not whole blocks, or badly padded.
     pub fn decrypt(&self, encrypt_base64: &str) -> Result<Vec<u8>, Undecryptable> {
+        let Decrypted { plain, is_padded } = self.decrypt_blocks(encrypt_base64)?;
+        if is_padded { Ok(plain) } else { Err(Undecryptable) }
+    }
+
+    /// Decrypts the `encrypt` member of a callback, whatever its padding: whoever goes on with bad padding as with
+    /// good padding does not tell by the time it takes which of them it was.
+    ///
+    /// # Errors
+    /// [`Undecryptable`] if the text is not base64, or not whole blocks; the sender knows that without us.
+    pub fn decrypt_blocks(&self, encrypt_base64: &str) -> Result<Decrypted, Undecryptable> {
         let mut raw = STANDARD.decode(encrypt_base64).map_err(|_| Undecryptable)?;
         let (iv, blocks) = raw.split_first_chunk_mut::<BLOCK_BYTES>().ok_or(Undecryptable)?;
         let decryptor = cbc::Decryptor::inner_iv_init(self.cipher.clone(), (&*iv).into());
-        let plain_bytes = decryptor.decrypt_padded::<Pkcs7>(blocks).map_err(|_| Undecryptable)?.len();
+        let plain = decryptor.decrypt_padded::<NoPadding>(blocks).map_err(|_| Undecryptable)?;
+        let last = plain.last_chunk::<BLOCK_BYTES>().ok_or(Undecryptable)?;
+        let padding = padding(last);
+        let plain_bytes = plain.len() - padding.unwrap_or_default();
         raw.copy_within(BLOCK_BYTES..BLOCK_BYTES + plain_bytes, 0);
         raw.truncate(plain_bytes);
-        Ok(raw)
+        Ok(Decrypted { plain: raw, is_padded: padding.is_some() })
     }
 
     /// Encrypts what [`EncryptKey::decrypt`] reads. The `iv` must never be used twice.
@@ -70,6 +92,14 @@ impl fmt::Debug for EncryptKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EncryptKey(***)")
     }
+}
+
+/// How many bytes of the last block are padding (PKCS #7), if that is what it ends in. All bytes are looked at.
+fn padding(last: &[u8; BLOCK_BYTES]) -> Option<usize> {
+    let count = usize::from(last[BLOCK_BYTES - 1]);
+    let agrees = |(place, byte): (usize, &u8)| (place + count < BLOCK_BYTES) | (usize::from(*byte) == count);
+    let all_agree = last.iter().enumerate().map(agrees).fold(true, |all, one| all & one);
+    (all_agree & (1..=BLOCK_BYTES).contains(&count)).then_some(count)
 }
 
 /// The signature of a callback: lower-case hexadecimal, as in `X-Lark-Signature`. The timestamp
@@ -91,10 +121,18 @@ pub fn verify(timestamp: &str, nonce: &str, key: &EncryptKey, body: &[u8], claim
     signature(timestamp, nonce, key, body).as_bytes().ct_eq(claimed.as_bytes()).into()
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many secrets this thread has compared.
+    pub(super) static COMPARISONS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
 /// Whether two secrets are equal, told in a time that depends on neither their bytes nor on how
 /// far they agree.
 #[must_use]
 pub fn same_secret(a: &[u8], b: &[u8]) -> bool {
+    #[cfg(test)]
+    COMPARISONS.set(COMPARISONS.get() + 1);
     Sha256::digest(a).ct_eq(&Sha256::digest(b)).into()
 }
 

@@ -18,6 +18,7 @@ use super::answer::{Answer, MAX_ERROR_BODY_BYTES, Rejection, describe};
 use super::app_ticket::Tickets;
 use super::client::join;
 use super::code::Class;
+use super::platform_time::PlatformTime;
 use super::token::{Token, Tokens};
 use crate::domain::download::Upstream;
 use crate::domain::id::{AppId, TenantKey};
@@ -36,6 +37,7 @@ pub(super) struct Applicant {
     pub(super) app_id: AppId,
     pub(super) app_secret: Secret,
     pub(super) metrics: Metrics,
+    pub(super) time: PlatformTime,
 }
 
 /// A token as it was handed out.
@@ -141,6 +143,7 @@ impl Applicant {
         let response = request.send().await.map_err(|error| {
             Rejection::new(Class::Retry(ReasonCode::UpstreamError), &Upstream::default(), describe(error))
         })?;
+        self.time.hear(response.headers());
         let answer = Answer::open(response, TIMEOUT).await?;
         let upstream = answer.upstream.clone();
         Ok((answer.json(MAX_ERROR_BODY_BYTES).await?, upstream))

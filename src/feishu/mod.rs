@@ -17,6 +17,7 @@ pub mod limit;
 pub mod messages;
 pub mod names;
 mod parts;
+pub mod platform_time;
 #[cfg(test)]
 mod scripted;
 pub mod token;

@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::client::{Client, ClientSettings};
 use super::limit::Budget;
+use super::platform_time::PlatformTime;
+use crate::clock::Clock;
 use crate::domain::secret::Secret;
 use crate::metrics::Metrics;
 
@@ -82,7 +84,8 @@ impl Platform {
             budget: Budget::OFF,
             idle_timeout: Duration::from_secs(1),
         };
-        (Client::new(settings, metrics.clone()).unwrap(), metrics)
+        let time = PlatformTime::new(Clock::system());
+        (Client::new(settings, metrics.clone(), time).unwrap(), metrics)
     }
 
     /// The requests for tokens, or the others, in the order they came.

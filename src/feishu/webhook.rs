@@ -10,10 +10,14 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::crypto::{EncryptKey, same_secret, verify};
+use super::crypto::{Decrypted, EncryptKey, same_secret, verify};
 use super::json;
+use super::platform_time::{PlatformTime, Untimely};
 use crate::domain::id::AppId;
 use crate::domain::secret::Secret;
+
+/// The longest body that is looked into without a signature: a challenge has a few hundred bytes.
+const MAX_UNSIGNED_BYTES: usize = 4096;
 
 /// What one app's callbacks are checked against.
 #[derive(Debug, Clone)]
@@ -98,6 +102,9 @@ pub enum Rejected {
     /// The signature is wrong, or missing on something other than a challenge.
     #[error("the signature is wrong or missing")]
     Signature,
+    /// The signature is right, and the time that it covers is not.
+    #[error("{0}")]
+    Untimely(Untimely),
     /// The body, or what it decrypts to, is not a JSON object.
     #[error("the body is not a JSON object")]
     NotAnObject,
@@ -117,7 +124,7 @@ impl Rejected {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Signature => "signature",
+            Self::Signature | Self::Untimely(_) => "signature",
             Self::Undecryptable => "undecryptable",
             Self::NotAnObject | Self::OnlyEncrypted => "malformed",
             Self::Token => "token",
@@ -126,13 +133,18 @@ impl Rejected {
     }
 }
 
-/// Checks a delivery and opens it.
+/// Checks a delivery and opens it. By `time` is judged how old a signature is.
 ///
 /// # Errors
 /// Why it is refused. Nothing of the body may be used then.
-pub fn open(keys: &AppKeys, signature: Option<SignatureHeaders<'_>>, body: &[u8]) -> Result<Inbound, Rejected> {
+pub fn open(
+    keys: &AppKeys,
+    signature: Option<SignatureHeaders<'_>>,
+    body: &[u8],
+    time: &PlatformTime,
+) -> Result<Inbound, Rejected> {
     match &keys.encrypt_key {
-        Some(encrypt_key) => open_encrypted(keys, encrypt_key, signature, body),
+        Some(encrypt_key) => open_encrypted(keys, encrypt_key, signature, body, time),
         None => open_plain(keys, body),
     }
 }
@@ -148,10 +160,11 @@ pub fn open_for_any(
     apps: &[AppKeys],
     signature: Option<SignatureHeaders<'_>>,
     body: &[u8],
+    time: &PlatformTime,
 ) -> Result<Inbound, Rejected> {
     let mut most_telling = Rejected::OnlyEncrypted;
     for keys in apps {
-        match open(keys, signature, body) {
+        match open(keys, signature, body, time) {
             Ok(inbound) => return Ok(inbound),
             Err(rejected) => most_telling = most_telling.max(rejected),
         }
@@ -164,20 +177,41 @@ fn open_encrypted(
     encrypt_key: &EncryptKey,
     headers: Option<SignatureHeaders<'_>>,
     body: &[u8],
+    time: &PlatformTime,
 ) -> Result<Inbound, Rejected> {
-    let is_forged =
-        |headers: SignatureHeaders<'_>| !verify(headers.timestamp, headers.nonce, encrypt_key, body, headers.signature);
-    if headers.is_some_and(is_forged) {
-        return Err(Rejected::Signature);
+    match headers {
+        Some(SignatureHeaders { timestamp, nonce, signature }) => {
+            if !verify(timestamp, nonce, encrypt_key, body, signature) {
+                return Err(Rejected::Signature);
+            }
+            time.judge(timestamp).map_err(Rejected::Untimely)?;
+            unseal(keys, encrypt_key, &sealed(body)?)
+        }
+        None if body.len() > MAX_UNSIGNED_BYTES => Err(Rejected::Signature),
+        None => match unseal(keys, encrypt_key, &sealed(body)?) {
+            Ok(Inbound::Event(_)) => Err(Rejected::Signature),
+            // Whether it is the padding or what it hides, the counters are not to tell a stranger either.
+            Err(Rejected::NotAnObject) => Err(Rejected::Undecryptable),
+            other => other,
+        },
     }
+}
+
+/// The ciphertext that a body carries.
+fn sealed(body: &[u8]) -> Result<String, Rejected> {
     let outer = std::str::from_utf8(body).map_err(|_| Rejected::NotAnObject)?;
-    let encrypted = Members::read(outer)?.text("encrypt").ok_or(Rejected::NotAnObject)?;
-    let plain = encrypt_key.decrypt(&encrypted).map_err(|_| Rejected::Undecryptable)?;
-    let plain = String::from_utf8(plain).map_err(|_| Rejected::NotAnObject)?;
-    match authenticate(keys, plain)? {
-        Inbound::Event(_) if headers.is_none() => Err(Rejected::Signature),
-        inbound => Ok(inbound),
-    }
+    Members::read(outer)?.text("encrypt").ok_or(Rejected::NotAnObject)
+}
+
+/// Decrypts a ciphertext and checks what is in it.
+///
+/// Bad padding costs the same work as good padding: else a stranger who sends a recorded ciphertext with changed bytes
+/// could decrypt it byte by byte, by the time that answers take.
+fn unseal(keys: &AppKeys, encrypt_key: &EncryptKey, encrypted: &str) -> Result<Inbound, Rejected> {
+    let Decrypted { plain, is_padded } = encrypt_key.decrypt_blocks(encrypted).map_err(|_| Rejected::Undecryptable)?;
+    let inbound =
+        String::from_utf8(plain).map_err(|_| Rejected::NotAnObject).and_then(|plain| authenticate(keys, plain));
+    if is_padded { inbound } else { Err(Rejected::Undecryptable) }
 }
 
 fn open_plain(keys: &AppKeys, body: &[u8]) -> Result<Inbound, Rejected> {
@@ -250,9 +284,19 @@ impl<'a> Members<'a> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
+    use crate::clock::Clock;
+    use crate::feishu::crypto::COMPARISONS;
 
     const KEY: &str = "1212121212";
+
+    /// [`super::open`], before the platform has told its time.
+    fn open(keys: &AppKeys, signature: Option<SignatureHeaders<'_>>, body: &[u8]) -> Result<Inbound, Rejected> {
+        super::open(keys, signature, body, &PlatformTime::new(Clock::system()))
+    }
 
     fn keys(token: &str, encrypt_key: Option<&str>) -> AppKeys {
         AppKeys {
@@ -327,15 +371,56 @@ mod tests {
     }
 
     #[test]
+    fn bad_padding_was_answered_sooner_than_good_padding() {
+        let keys = keys("t", Some(KEY));
+        // How it ends, and how many tokens are compared on the way, with the last so many bytes missing. Plain text of
+        // whole blocks is followed by a block of padding, without which it ends in blanks.
+        let end = |plaintext: &str, missing: usize| {
+            assert_eq!(plaintext.len() % 16, 0);
+            let encrypted = STANDARD.decode(EncryptKey::new(Secret::new(KEY)).encrypt(plaintext.as_bytes(), [7; 16]));
+            let mut encrypted = encrypted.unwrap();
+            encrypted.truncate(encrypted.len() - missing);
+            let body = serde_json::json!({ "encrypt": STANDARD.encode(encrypted) }).to_string();
+            let before = COMPARISONS.get();
+            (result(open(&keys, None, body.as_bytes())), COMPARISONS.get() - before)
+        };
+        let event = format!("{:160}", r#"{"schema":"2.0","header":{"token":"t"},"event":{}}"#);
+        assert_eq!(end(&event, 0), ("signature".to_owned(), 1));
+        assert_eq!(end(&event, 16), ("undecryptable".to_owned(), 1), "the same work, in vain");
+        for missing in [0, 16] {
+            assert_eq!(end(&format!("{:160}", "no object"), missing), ("undecryptable".to_owned(), 0));
+        }
+    }
+
+    #[test]
+    fn long_bodies_were_decrypted_before_they_were_found_to_be_unsigned() {
+        let keys = keys("t", Some(KEY));
+        let garbage = |bytes: usize| {
+            let body = format!(r#"{{"encrypt":"{}"}}"#, "A".repeat(bytes - r#"{"encrypt":""}"#.len()));
+            assert_eq!(body.len(), bytes);
+            result(open(&keys, None, body.as_bytes()))
+        };
+        assert_eq!(garbage(MAX_UNSIGNED_BYTES), "undecryptable");
+        assert_eq!(garbage(MAX_UNSIGNED_BYTES + 1), "signature");
+        let challenge = format!(r#"{{"challenge":"{}","token":"t","type":"url_verification"}}"#, "c".repeat(4000));
+        assert_eq!(result(open(&keys, None, &encrypted(&challenge))), "signature");
+    }
+
+    #[test]
     fn a_delivery_is_opened_by_the_app_that_it_is_for_and_by_no_other() {
         let app = |app_id: &str, token, key| AppKeys { app_id: app_id.parse().unwrap(), ..keys(token, key) };
         let apps = [app("cli_plain", "t1", None), app("cli_a", "t2", Some("k2")), app("cli_b", "t2", Some("k2"))];
         let event = |app_id: &str, token: &str| format!(r#"{{"header":{{"token":"{token}","app_id":"{app_id}"}}}}"#);
-        let opened =
-            |headers: Option<SignatureHeaders<'_>>, body: &str| match open_for_any(&apps, headers, body.as_bytes()) {
-                Ok(Inbound::Event(event)) => event.app_id().to_string(),
-                other => result(other),
-            };
+        let time = PlatformTime::new(Clock::system());
+        let opened = |headers: Option<SignatureHeaders<'_>>, body: &str| match open_for_any(
+            &apps,
+            headers,
+            body.as_bytes(),
+            &time,
+        ) {
+            Ok(Inbound::Event(event)) => event.app_id().to_string(),
+            other => result(other),
+        };
         assert_eq!(opened(None, &event("cli_plain", "t1")), "cli_plain");
         // The token of one app opens no other, nor in plain text an app with an Encrypt Key.
         assert_eq!(opened(None, &event("cli_plain", "t2")), "token");
@@ -356,7 +441,7 @@ mod tests {
         assert_eq!((signed(&event("cli_a", "t2")), signed(&event("cli_b", "t2"))), ("cli_a".into(), "cli_b".into()));
         assert_eq!(signed(&event("cli_plain", "t1")), "token");
         let unsigned = sealed(&event("cli_a", "t2")).0;
-        assert!(open_for_any(&apps, None, unsigned.as_bytes()).is_err());
+        assert!(open_for_any(&apps, None, unsigned.as_bytes(), &time).is_err());
     }
 
     #[test]

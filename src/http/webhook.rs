@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::archive::ingest::Inbox;
 use crate::clock::Clock;
 use crate::domain::proxies::TrustedProxies;
+use crate::feishu::platform_time::PlatformTime;
 use crate::feishu::webhook::{AppKeys, Inbound, Rejected, SignatureHeaders, VerifiedEvent, open_for_any};
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
@@ -36,6 +37,7 @@ pub struct Gate {
     inbox: Inbox,
     metrics: Metrics,
     clock: Clock,
+    time: PlatformTime,
     proxies: Arc<TrustedProxies>,
     bodies: Arc<Semaphore>,
 }
@@ -43,9 +45,15 @@ pub struct Gate {
 impl Gate {
     /// A gate for these apps, behind these proxies.
     #[must_use]
-    pub fn new(apps: Vec<AppKeys>, proxies: TrustedProxies, inbox: Inbox, metrics: Metrics, clock: Clock) -> Self {
+    pub fn new(
+        apps: Vec<AppKeys>,
+        proxies: TrustedProxies,
+        inbox: Inbox,
+        metrics: Metrics,
+        (clock, time): (Clock, PlatformTime),
+    ) -> Self {
         let bodies = Arc::new(Semaphore::new(MAX_BODIES_BYTES));
-        Self { apps: apps.into(), inbox, metrics, clock, proxies: Arc::new(proxies), bodies }
+        Self { apps: apps.into(), inbox, metrics, clock, time, proxies: Arc::new(proxies), bodies }
     }
 
     /// Where a request came from, for the log.
@@ -118,7 +126,7 @@ async fn own_path(
 async fn deliver(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, payload: web::Payload) -> HttpResponse {
     let begun = Instant::now();
     let answer = match receive(gate, request, payload).await {
-        Ok((body, _reserved)) => match open_for_any(apps, signature_headers(request.headers()), &body) {
+        Ok((body, _reserved)) => match open_for_any(apps, signature_headers(request.headers()), &body, &gate.time) {
             Ok(inbound) => take(gate, inbound).await,
             Err(rejected) => reject(gate, apps, request, rejected),
         },

@@ -232,6 +232,10 @@ impl Platform {
         let (delay_ms, action) = self.faults.take(&call);
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
         let answer = self.api.answer(request, &call, &action, &self.log_id()).await;
+        let answer = match self.clock.now().http_date() {
+            Some(date) => answer.with("Date", date),
+            None => answer,
+        };
         let mut delivered = match self.hashing {
             Hashing::On => Delivered::hashing(),
             Hashing::Off => Delivered::default(),

@@ -141,6 +141,12 @@ impl Sender {
         Ok(Self { http, url, app, encrypt_key, clock: Clock::system() })
     }
 
+    /// The same sender, which signs with the time of another clock.
+    #[must_use]
+    pub fn on(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
     /// The app whose events it sends.
     #[must_use]
     pub fn app(&self) -> &App {

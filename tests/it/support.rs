@@ -129,7 +129,7 @@ pub async fn spawn_app_with(options: Options) -> TestApp {
     let (catalogue, store, wake) = (app.catalogue.clone(), app.store.clone(), app.wake.clone());
     let shutdown = CancellationToken::new();
     let serving = tokio::spawn(app.serve(shutdown.clone()));
-    let sender = sender(&options, address);
+    let sender = sender(&options, address).on(clock.clone());
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     TestApp {
         platform,
@@ -211,7 +211,7 @@ impl TestApp {
 
     /// A sender of another app's events.
     pub fn sender_of(&self, app_id: &str) -> Sender {
-        sender_for(app_id, &self.options, self.address)
+        sender_for(app_id, &self.options, self.address).on(self.clock.clone())
     }
 
     /// Delivers an event, encrypted and signed if there is a key.
@@ -300,7 +300,7 @@ impl TestApp {
         let app = App::open(self.setup(), self.clock.clone()).await.unwrap();
         (self.address, self.admin_address) = (app.address().unwrap(), app.admin_address().unwrap());
         (self.catalogue, self.store, self.wake) = (app.catalogue.clone(), app.store.clone(), app.wake.clone());
-        self.sender = sender(&self.options, self.address);
+        self.sender = sender(&self.options, self.address).on(self.clock.clone());
         self.shutdown = CancellationToken::new();
         self.serving = tokio::spawn(app.serve(self.shutdown.clone()));
     }

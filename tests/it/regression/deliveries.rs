@@ -1,14 +1,80 @@
 //! What went wrong with deliveries: replays, floods, disks that are slow or full, and what the log made of them.
 
+use std::time::Duration;
+
 use larkive::clock::Clock;
 use larkive::domain::secret::Secret;
+use larkive::domain::time::Timestamp;
 use larkive::feishu::crypto::EncryptKey;
 use larkive::sandbox::event;
 use larkive::sandbox::samples::Media;
-use larkive::sandbox::sender::{Sealing, Sender};
+use larkive::sandbox::sender::{Sealing, Sender, seal};
 use larkive::sandbox::{Sandbox, SandboxOptions};
+use serde_json::Value;
 
 use crate::program::{self, Workplace};
+use crate::support::{ENCRYPT_KEY, Options, TestApp, app_setup, spawn_app, spawn_app_with};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+fn event_of(app: &TestApp, number: u64) -> Value {
+    event::image(&format!("om_{number}"), &Media::Png.key(number)).payload(app.sender.app(), app.clock.now())
+}
+
+async fn rows(app: &TestApp) -> i64 {
+    app.count("SELECT COUNT(*) FROM events").await
+}
+
+async fn counted(app: &TestApp, result: &str) -> f64 {
+    app.metric(&format!("larkive_events_total{{result=\"{result}\"}}")).await.unwrap_or_default()
+}
+
+/// What is answered to an event that was signed at this time.
+async fn answer_to(app: &TestApp, payload: &Value, signed_at: Timestamp) -> u16 {
+    let key = EncryptKey::new(Secret::new(ENCRYPT_KEY));
+    app.sender.post(&seal(payload, Some(&key), Sealing::Proper, signed_at)).await.unwrap().status
+}
+
+#[tokio::test]
+async fn a_delivery_that_was_signed_long_ago_was_taken() {
+    let app = spawn_app().await;
+    // What the platform answers says what time it is.
+    app.deliver(&event::image("om_1", &Media::Png.key(1))).await;
+    app.drain().await;
+    let now = app.clock.now();
+    for (number, signed_at, status) in [
+        (2, now.before(3 * 365 * 24 * HOUR), 401),
+        (3, now.before(24 * HOUR + Duration::from_secs(2)), 401),
+        (4, now.before(24 * HOUR), 200),
+        (5, now.after(HOUR), 200),
+        (6, now.after(HOUR + Duration::from_secs(2)), 401),
+    ] {
+        assert_eq!(answer_to(&app, &event_of(&app, number), signed_at).await, status, "{signed_at}");
+    }
+    assert_eq!((rows(&app).await, counted(&app, "signature").await), (3, 3.0));
+    app.drain().await;
+}
+
+#[tokio::test]
+async fn while_the_time_is_in_doubt_age_refuses_nothing() {
+    let app = spawn_app().await;
+    let old = app.clock.now().before(48 * HOUR);
+    assert_eq!(answer_to(&app, &event_of(&app, 1), old).await, 200, "the platform has not told its time yet");
+    app.drain().await;
+    assert_eq!(answer_to(&app, &event_of(&app, 2), old).await, 401);
+
+    // Whoever's clock is wrong, ours is not the platform's.
+    let clock = Clock::fixed(app.clock.now().after(HOUR));
+    let platform = Sandbox::start(SandboxOptions { clock, ..SandboxOptions::default() }).await.unwrap();
+    let neighbour = app_setup(&Options::default(), "cli_ahead", &platform);
+    let app = spawn_app_with(Options { neighbours: vec![neighbour], ..Options::default() }).await;
+    let sender = app.sender_of("cli_ahead");
+    let payload = event::image("om_1", &Media::Png.key(1)).payload(sender.app(), app.clock.now());
+    assert_eq!(sender.deliver(&payload).await.unwrap().status, 200);
+    app.drain().await;
+    assert_eq!(answer_to(&app, &event_of(&app, 2), old).await, 200);
+    app.drain().await;
+}
 
 /// A sender of events to a program that was started with this configuration.
 fn sender_to(address: &str) -> Sender {
