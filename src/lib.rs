@@ -3,6 +3,7 @@
 pub mod app;
 pub mod archive;
 pub mod blob;
+pub mod blocking;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;

@@ -24,6 +24,7 @@ use self::index::Index;
 use self::manifest::{Fate, Manifest};
 use self::package::{Entry, Package, Put, Source};
 use crate::blob::checked::{Blobs, CheckedBlob, Damage};
+use crate::blocking::BlockingShare;
 use crate::catalogue::listing::Walk;
 use crate::catalogue::listing::resource::{self, Resource};
 use crate::catalogue::{Catalogue, CatalogueError};
@@ -34,6 +35,9 @@ use crate::domain::time::Timestamp;
 
 /// Resources named one by one that are read at once.
 const STRIDE: usize = 500;
+
+/// Exports that write at once. Each waits on its thread for whoever takes what it writes.
+static PACKERS: BlockingShare = BlockingShare::of(16);
 
 /// Which resources are exported.
 #[derive(Debug, Clone)]
@@ -98,7 +102,7 @@ impl Export {
         let mut packing = Packing::begin(&self, package, spool)?;
         let mut stretch = reader.next().await?;
         while !stretch.is_empty() {
-            let adding = tokio::task::spawn_blocking(move || {
+            let adding = PACKERS.run(move || {
                 stretch.iter().try_for_each(|resource| packing.add(resource))?;
                 Ok::<_, anyhow::Error>(packing)
             });
@@ -106,7 +110,7 @@ impl Export {
             packing = added.context("the export crashed")??;
             stretch = next?;
         }
-        tokio::task::spawn_blocking(move || packing.close()).await.context("the export crashed")?
+        PACKERS.run(move || packing.close()).await.context("the export crashed")?
     }
 }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::blob::space::Space;
 use crate::blob::store::Store;
 use crate::blob::thumbnails::Thumbnails as Cache;
+use crate::blocking::BlockingShare;
 use crate::catalogue::thumbnails::{self, Arrived, Picture};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::digest::Digest;
@@ -32,6 +33,8 @@ const AT_ONCE: usize = 2;
 const WAITING: usize = 256;
 /// How many are looked for at once: on a disk that hangs, others still need threads that may wait.
 const LOOKING: usize = 8;
+/// Uses of the cache at once: each takes a thread.
+static CACHE_USERS: BlockingShare = BlockingShare::of(16);
 /// How long somebody waits for a thumbnail before being told to ask again.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Blobs looked at in one go.
@@ -151,7 +154,7 @@ impl Thumbnails {
         work: impl FnOnce(&Cache) -> Result<T, ThumbnailError> + Send + 'static,
     ) -> Result<T, ThumbnailError> {
         let cache = self.cache.clone();
-        tokio::task::spawn_blocking(move || work(&cache)).await.map_err(io::Error::other)?
+        CACHE_USERS.run(move || work(&cache)).await?
     }
 }
 

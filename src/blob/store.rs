@@ -15,12 +15,19 @@ use super::checked::Blobs;
 use super::key::relative_path;
 use super::partial::{self, Kept, Partial};
 use super::spool::{self, Staged, Staging};
+use crate::blocking::BlockingShare;
 use crate::domain::digest::Digest;
 
 /// How much of a file is read at once.
 const READ_BYTES: usize = 64 * 1024;
 /// The name that moving a file is tried out under when a store is opened.
 const PROBE: &str = ".probe";
+
+/// Publishers at once: enough for a file system to commit much together, and few enough to leave threads to others
+/// on a disk that takes a second for each sync.
+static PUBLISHERS: BlockingShare = BlockingShare::of(64);
+/// Files that are read again at once, to go on with them.
+static RESUMERS: BlockingShare = BlockingShare::of(16);
 
 /// A local store. Cloned freely.
 #[derive(Debug, Clone)]
@@ -99,8 +106,7 @@ impl Store {
         }
         let (places, identity) = (self.places.clone(), identity.to_owned());
         let resuming = move || partial::resume(&places.spool, &places.kept, &identity, limit_bytes);
-        let resuming = tokio::task::spawn_blocking(resuming);
-        resuming.await.map_err(io::Error::other)?
+        RESUMERS.run(resuming).await?
     }
 
     /// Removes what is kept of a file that nobody will go on with, unless somebody does.
@@ -121,7 +127,7 @@ impl Store {
     /// If the file system fails; then nothing is promised, and doing it again is safe.
     pub async fn publish(&self, staged: Staged) -> io::Result<Digest> {
         let places = self.places.clone();
-        tokio::task::spawn_blocking(move || places.publish(staged)).await.map_err(io::Error::other)?
+        PUBLISHERS.run(move || places.publish(staged)).await?
     }
 
     /// Opens a blob for reading.
