@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,8 @@ use crate::domain::digest::Digest;
 
 /// How much of a file is read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// How much is written to see whether anything can be: a block of most file systems.
+const PROBE_BYTES: usize = 4096;
 /// The name that moving a file is tried out under when a store is opened.
 const PROBE: &str = ".probe";
 
@@ -156,12 +158,12 @@ impl Store {
         &self.places.spool
     }
 
-    /// Whether a file can be created in the spool.
+    /// Whether a file can be written in the spool.
     ///
     /// # Errors
     /// Why it cannot.
     pub fn check_writable(&self) -> io::Result<()> {
-        tempfile::tempfile_in(&self.places.spool).map(drop)
+        tempfile::tempfile_in(&self.places.spool)?.write_all(&[0; PROBE_BYTES])
     }
 }
 

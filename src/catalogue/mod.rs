@@ -202,6 +202,7 @@ impl Catalogue {
         let options = connect_options(path).journal_mode(SqliteJournalMode::Wal).create_if_missing(true);
         {
             let _turn = migration_turn(path).await?;
+            create_private(path).await?;
             let mut connection = options.connect().await?;
             migrate(&mut connection, path).await?;
             connection.close().await?;
@@ -263,12 +264,15 @@ impl Catalogue {
         Ok(Transaction { held: self.write()?.begin(BEGIN).await? })
     }
 
-    /// Whether the write lock can be had.
+    /// Whether something can be written, durably.
     ///
     /// # Errors
     /// Why it cannot.
     pub async fn check_writable(&self) -> Result<(), CatalogueError> {
-        self.begin().await.map(drop)
+        let mut transaction = self.begin().await?;
+        // It changes with every look: what stays as it is, SQLite does not write.
+        sqlx::query("UPDATE write_probe SET writes = writes + 1").execute(transaction.connection()).await?;
+        transaction.commit().await
     }
 
     /// Closes every connection; the last one out folds the log into the file.
@@ -306,6 +310,14 @@ async fn migration_turn(path: &Path) -> Result<File, CatalogueError> {
     });
     let file = locked.await.map_err(|_| CatalogueError::Interrupted)?;
     file.map_err(|error| CatalogueError::Sqlite(sqlx::Error::Io(error)))
+}
+
+/// Makes the file, for its owner alone: SQLite would make it for everybody, and gives its mode to the files
+/// beside it.
+async fn create_private(path: &Path) -> Result<(), CatalogueError> {
+    let mut options = tokio::fs::OpenOptions::new();
+    let created = options.create(true).truncate(false).write(true).mode(0o600).open(path).await;
+    created.map(drop).map_err(|error| CatalogueError::Sqlite(sqlx::Error::Io(error)))
 }
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), CatalogueError> {

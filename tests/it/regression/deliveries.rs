@@ -11,6 +11,7 @@ use larkive::sandbox::samples::Media;
 use larkive::sandbox::sender::{Sealing, Sender, seal};
 use larkive::sandbox::{Sandbox, SandboxOptions};
 use serde_json::Value;
+use sqlx::Executor as _;
 
 use crate::program::{self, Workplace};
 use crate::support::{ENCRYPT_KEY, Options, TestApp, app_setup, spawn_app, spawn_app_with};
@@ -74,6 +75,29 @@ async fn while_the_time_is_in_doubt_age_refuses_nothing() {
     app.drain().await;
     assert_eq!(answer_to(&app, &event_of(&app, 2), old).await, 200);
     app.drain().await;
+}
+
+#[tokio::test]
+async fn readiness_looked_at_the_lock_and_wrote_nothing() {
+    let app = spawn_app().await;
+    let status = async |app: &TestApp| {
+        app.http.get(format!("http://{}/readyz", app.admin_address)).send().await.unwrap().status()
+    };
+    assert_eq!(status(&app).await, 200);
+    let written = app.count("SELECT writes FROM write_probe").await;
+    assert_eq!(status(&app).await, 200);
+    assert!(app.count("SELECT writes FROM write_probe").await > written);
+    fill_disk(&app, "UPDATE ON write_probe").await;
+    assert_eq!(status(&app).await, 503);
+}
+
+/// Lets SQLite answer to such a change that the disk is full: there is no number left for a row.
+async fn fill_disk(app: &TestApp, change: &str) {
+    let mut outside = app.outside_connection().await;
+    let full = "CREATE TABLE full (row INTEGER PRIMARY KEY AUTOINCREMENT);
+         INSERT INTO full VALUES (9223372036854775807);";
+    let trigger = format!("CREATE TRIGGER is_full BEFORE {change} BEGIN INSERT INTO full (row) VALUES (NULL); END");
+    outside.execute(sqlx::AssertSqlSafe(format!("{full} {trigger}"))).await.unwrap();
 }
 
 /// A sender of events to a program that was started with this configuration.
