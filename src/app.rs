@@ -19,12 +19,14 @@ use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
 use crate::archive::index::Indexer;
 use crate::archive::ingest::Inbox;
+use crate::archive::known::Refill;
 use crate::archive::left_over::LeftOver;
 use crate::archive::listing::Lister;
 use crate::archive::names::Namer;
 use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
 use crate::archive::thumbnail::{Thumbnailer, Thumbnails};
+use crate::blob::reserve::Reserve;
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_private_directory};
 use crate::blob::thumbnails::Thumbnails as ThumbnailCache;
@@ -131,6 +133,8 @@ pub struct App {
     quoters: Vec<Quoter>,
     namers: Vec<Namer>,
     left_over: LeftOver,
+    known: Refill,
+    reserve: Reserve,
     thumbnailer: Thumbnailer,
     /// Tells lanes and expander that there may be something to do.
     pub wake: Wake,
@@ -161,23 +165,28 @@ impl App {
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
         let thumbnails = ThumbnailCache::open(&layout.thumbnails)
             .with_context(|| format!("cannot open the thumbnails in {}", layout.thumbnails.display()))?;
+        let reserve = Reserve::take(&layout.directory);
+        let inbox = Inbox::new(catalogue.clone(), clock.clone(), reserve.clone())
+            .context("cannot start the thread that writes deliveries down")?;
+        let known = Refill::begin(&inbox, clock.now()).await?;
         let left_over = take_back(&catalogue, clock.now()).await?;
         recalls::set_policy(catalogue.write()?, setup.on_recall).await?;
         warn_of_strangers(&catalogue, &app_ids(&setup.apps)).await?;
-        Self::assemble(setup, clock, (catalogue, left_over), (store, thumbnails), (public, admin), lock)
+        let deliveries = (inbox, reserve, known);
+        Self::assemble(setup, clock, (catalogue, left_over), deliveries, (store, thumbnails), (public, admin), lock)
     }
 
     fn assemble(
         setup: Setup,
         clock: Clock,
         (catalogue, left_over): (Catalogue, LeftOver),
+        (inbox, reserve, known): (Inbox, Reserve, Refill),
         (store, thumbnails): (Store, ThumbnailCache),
         (public, admin): (TcpListener, Option<TcpListener>),
         lock: File,
     ) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
         let space = Space::new(&[&setup.layout.directory, &setup.layout.store], setup.min_free_bytes);
-        let inbox = Inbox::new(catalogue.clone(), clock.clone())?;
         let (recorder, recording) = Recorder::start(catalogue.clone(), OWNER.to_owned());
         let shared = Shared {
             catalogue: catalogue.clone(),
@@ -200,6 +209,8 @@ impl App {
             quoters,
             namers,
             left_over,
+            known,
+            reserve,
             routes: Routes::new(setup, &shared, &store, &thumbnails, (&inbox, &wake), &metrics, time),
             thumbnailer: Thumbnailer::new(thumbnails),
             wake,
@@ -254,6 +265,8 @@ impl App {
             crew.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));
         }
         crew.add("left over", self.left_over.run(self.shared.due.clone(), shutdown.clone()));
+        crew.add("known deliveries", self.known.run(shutdown.clone()));
+        crew.add("reserve", self.reserve.keep(shutdown.clone()));
         crew.add("indexer", Indexer::new(self.catalogue.clone()).run(shutdown.clone()));
         crew.add("thumbnails", self.thumbnailer.run(self.shared.due.subscribe(), shutdown.clone()));
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
@@ -447,7 +460,7 @@ impl Routes {
             pages: Pages::new(&api, setup.trusted_proxies.clone(), setup.shown_settings),
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), (clock.clone(), time)),
             api,
-            vitals: Vitals::new(catalogue.clone(), store.clone(), apps, metrics, clock.clone(), space),
+            vitals: Vitals::new(catalogue.clone(), store.clone(), (apps, inbox.clone()), metrics, clock.clone(), space),
         }
     }
 

@@ -118,6 +118,11 @@ impl Expander {
         let mut ahead = None;
         let (mut seen, mut caught_up) = (inbox.submitted(), Instant::now());
         while !shutdown.is_cancelled() {
+            if inbox.uses_its_reserve() {
+                // What is left of the disk is for deliveries; they can be expanded when there is room again.
+                let _ = tokio::time::timeout(AFTER_FAILURE, shutdown.cancelled()).await;
+                continue;
+            }
             let limit = if caught_up.elapsed() < LAG { give_way(&inbox, &mut seen).await } else { BATCH };
             let pause = match self.step(&mut ahead, limit).await {
                 Ok(Step::Nothing) => POLL,

@@ -10,6 +10,7 @@ pub mod export;
 pub mod fetch;
 pub mod index;
 pub mod ingest;
+pub mod known;
 pub mod left_over;
 pub mod listing;
 pub mod names;

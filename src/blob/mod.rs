@@ -6,6 +6,7 @@
 pub mod checked;
 pub mod key;
 mod partial;
+pub mod reserve;
 pub mod sniff;
 pub mod space;
 pub mod spool;

@@ -142,6 +142,49 @@ pub async fn new(read: &Connections, after: EventRowId, limit: u32) -> Result<Ta
     take(new.bind(after.0).bind(limit).fetch(&mut *read.acquire().await?), limit).await
 }
 
+/// A delivery that was written down some time ago.
+#[derive(Debug, Clone)]
+pub struct PastEvent {
+    /// Its row.
+    pub id: EventRowId,
+    /// The app it was sent to.
+    pub app_id: AppId,
+    /// The platform's id of it, if it has one.
+    pub event_id: Option<String>,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The decrypted payload.
+    pub payload: String,
+}
+
+/// Deliveries that came before one, the newest first, at most `limit` rows and a few megabytes. A row that is damaged is
+/// left out.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn before(read: &Connections, before: EventRowId, limit: u32) -> Result<Vec<PastEvent>, CatalogueError> {
+    let mut held = read.acquire().await?;
+    let past = sqlx::query(
+        "SELECT event_row_id, app_id, event_id, received_at, payload
+         FROM events
+         WHERE event_row_id < ?
+         ORDER BY event_row_id DESC
+         LIMIT +?",
+    );
+    let mut rows = past.bind(before.0).bind(limit).fetch(&mut *held);
+    let (mut taken, mut bytes) = (Vec::new(), 0);
+    while bytes < MAX_WAITING_BYTES
+        && let Some(row) = rows.try_next().await?
+    {
+        let event_id = row.try_get("event_id")?;
+        if let Ok(WaitingEvent { id, app_id, received_at, payload }) = read_waiting(&row)? {
+            bytes += payload.len();
+            taken.push(PastEvent { id, app_id, event_id, received_at, payload });
+        }
+    }
+    Ok(taken)
+}
+
 async fn take(
     mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
     limit: u32,

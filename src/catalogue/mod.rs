@@ -153,6 +153,13 @@ impl CatalogueError {
         matches!(self, Self::Sqlite(sqlx::Error::PoolTimedOut)) || self.primary_code() == Some(5)
     }
 
+    /// Whether there is no room on the disk.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        // SQLITE_FULL.
+        self.primary_code() == Some(13)
+    }
+
     /// SQLite's primary result code: the low byte of the extended one.
     fn primary_code(&self) -> Option<u32> {
         let code = match self {

@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use crate::archive::ingest::Inbox;
 use crate::blob::space::Space;
 use crate::blob::store::Store;
 use crate::blocking::BlockingShare;
@@ -36,6 +37,7 @@ pub struct Vitals {
     clock: Clock,
     space: Space,
     apps: Arc<[AppId]>,
+    inbox: Inbox,
     /// The last time that something was written as a check. Held while it is.
     written: Arc<Mutex<Option<Written>>>,
     started: Instant,
@@ -70,18 +72,18 @@ struct Written {
 pub(super) type Checks = BTreeMap<&'static str, Check>;
 
 impl Vitals {
-    /// Checks for this catalogue and store, and the apps that are served.
+    /// Checks for this catalogue and store, the apps that are served, and the inbox of their deliveries.
     #[must_use]
     pub fn new(
         catalogue: Catalogue,
         store: Store,
-        apps: Vec<AppId>,
+        (apps, inbox): (Vec<AppId>, Inbox),
         metrics: Metrics,
         clock: Clock,
         space: Space,
     ) -> Self {
         let (apps, written) = (apps.into(), Arc::default());
-        Self { catalogue, store, metrics, clock, space, apps, written, started: Instant::now() }
+        Self { catalogue, store, metrics, clock, space, apps, inbox, written, started: Instant::now() }
     }
 
     /// Whether catalogue and store are writable, there is space, and the inbox is being expanded.
@@ -136,6 +138,9 @@ impl Vitals {
     }
 
     fn space_check(&self) -> Check {
+        if self.inbox.uses_its_reserve() {
+            return Check::failed("the disk is full: deliveries go into the room kept for them, and all else waits");
+        }
         match self.space.free_bytes() {
             Ok(free) if free < self.space.reserve_bytes() => {
                 Check::failed(format!("{free} bytes free, downloads pause below {}", self.space.reserve_bytes()))

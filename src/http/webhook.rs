@@ -13,7 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::archive::ingest::Inbox;
+use crate::archive::ingest::{Durable, Inbox};
 use crate::clock::Clock;
 use crate::domain::proxies::TrustedProxies;
 use crate::feishu::platform_time::PlatformTime;
@@ -205,17 +205,29 @@ async fn take(gate: &Gate, inbound: Inbound) -> HttpResponse {
 }
 
 async fn take_event(gate: &Gate, event: &VerifiedEvent) -> HttpResponse {
+    static FAILURES: LogLimit = LogLimit::new();
     let identity = event.identity();
     let (app_id, event_id) = (event.app_id(), identity.event_id.as_deref().unwrap_or_default());
-    if let Err(error) = gate.inbox.submit(event).await {
-        tracing::error!(app.id = %app_id, event.id = event_id, %error, "Cannot take event {event_id}");
-        return refuse(gate, StatusCode::SERVICE_UNAVAILABLE, "failed");
-    }
-    gate.metrics.count_event("accepted");
-    gate.metrics.last_event_timestamp_seconds.set(gate.clock.now().unix_ms() as f64 / 1000.0);
     let event_type = identity.event_type.as_deref().unwrap_or_default();
-    tracing::debug!(app.id = %app_id, event.id = event_id, event.kind = event_type, "Accepted event {event_id}");
-    plain(StatusCode::OK, SUCCESS)
+    match gate.inbox.submit(event).await {
+        Ok(Durable::Now) => {
+            gate.metrics.count_event("accepted");
+            gate.metrics.last_event_timestamp_seconds.set(gate.clock.now().unix_ms() as f64 / 1000.0);
+            tracing::debug!(app.id = %app_id, event.id = event_id, event.kind = event_type, "Accepted an event");
+            plain(StatusCode::OK, SUCCESS)
+        }
+        Ok(Durable::Already) => {
+            gate.metrics.count_event("duplicate");
+            tracing::debug!(app.id = %app_id, event.id = event_id, event.kind = event_type, "Knew an event already");
+            plain(StatusCode::OK, SUCCESS)
+        }
+        Err(error) => {
+            if let Some(left_out) = FAILURES.pass("failed") {
+                tracing::error!(app.id = %app_id, event.id = event_id, %error, left_out, "Cannot take an event");
+            }
+            refuse(gate, StatusCode::SERVICE_UNAVAILABLE, "failed")
+        }
+    }
 }
 
 /// With an Encrypt Key every refusal is 401; without one there is nothing to learn from telling a

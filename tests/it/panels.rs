@@ -233,7 +233,7 @@ async fn deliveries_are_paged_and_filtered() {
     for number in 0..51 {
         app.deliver(&event::image(&format!("om_{number}"), &Media::Png.key(1))).await;
     }
-    app.deliver(&event::image("om_0", &Media::Png.key(1))).await;
+    app.deliver(&event::image("om_0", &Media::Png.key(1)).redelivered("again")).await;
     app.drain().await;
     let browser = Browser::sign_in(&app).await;
     let first = browser.read("/deliveries").await;

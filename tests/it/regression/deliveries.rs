@@ -1,7 +1,9 @@
 //! What went wrong with deliveries: replays, floods, disks that are slow or full, and what the log made of them.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use larkive::clock::Clock;
 use larkive::domain::secret::Secret;
 use larkive::domain::time::Timestamp;
@@ -11,12 +13,14 @@ use larkive::sandbox::samples::Media;
 use larkive::sandbox::sender::{Sealing, Sender, seal};
 use larkive::sandbox::{Sandbox, SandboxOptions};
 use serde_json::Value;
-use sqlx::Executor as _;
+use sqlx::{Connection as _, Executor as _};
 
 use crate::program::{self, Workplace};
-use crate::support::{ENCRYPT_KEY, Options, TestApp, app_setup, spawn_app, spawn_app_with};
+use crate::support::{ENCRYPT_KEY, Options, TestApp, app_setup, spawn_app, spawn_app_with, until};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
+/// More than the runtime has threads that may wait.
+const BLOCKING_TASKS: usize = 600;
 
 fn event_of(app: &TestApp, number: u64) -> Value {
     event::image(&format!("om_{number}"), &Media::Png.key(number)).payload(app.sender.app(), app.clock.now())
@@ -34,6 +38,51 @@ async fn counted(app: &TestApp, result: &str) -> f64 {
 async fn answer_to(app: &TestApp, payload: &Value, signed_at: Timestamp) -> u16 {
     let key = EncryptKey::new(Secret::new(ENCRYPT_KEY));
     app.sender.post(&seal(payload, Some(&key), Sealing::Proper, signed_at)).await.unwrap().status
+}
+
+#[tokio::test]
+async fn a_recorded_delivery_was_written_down_each_time_it_came() {
+    let app = spawn_app().await;
+    let payload = event_of(&app, 1);
+    for _ in 0..20 {
+        assert_eq!(app.deliver_payload(&payload).await.status, 200);
+    }
+    assert_eq!((rows(&app).await, counted(&app, "accepted").await, counted(&app, "duplicate").await), (1, 1.0, 19.0));
+    app.drain().await;
+    app.assert_stored(&Media::Png.key(1)).await;
+
+    let app = app.restart().await;
+    assert_eq!(app.deliver_payload(&payload).await.status, 200);
+    assert_eq!((rows(&app).await, counted(&app, "duplicate").await), (1, 1.0), "also after a restart");
+
+    // Another app, another id or another content is another delivery.
+    let mut other = payload.clone();
+    other["header"]["event_id"] = "another".into();
+    assert_eq!(app.deliver_payload(&other).await.status, 200);
+    other["event"]["message"]["content"] = "{}".into();
+    assert_eq!(app.deliver_payload(&other).await.status, 200);
+    other["header"]["event_id"] = Value::Null;
+    for _ in 0..3 {
+        assert_eq!(app.deliver_payload(&other).await.status, 200);
+    }
+    assert_eq!(rows(&app).await, 4);
+    app.drain().await;
+}
+
+#[tokio::test]
+async fn copies_of_a_delivery_that_was_being_written_were_written_as_well() {
+    let app = spawn_app().await;
+    let payload = event_of(&app, 1);
+    let mut other = app.outside_connection().await;
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let answers = join_all((0..3).map(|_| app.deliver_payload(&payload))).await;
+    assert!(answers.iter().all(|answer| answer.status == 503), "nobody is told that it is durable before it is");
+    lock.rollback().await.unwrap();
+    let answers = join_all((0..3).map(|_| app.deliver_payload(&payload))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(rows(&app).await, 1);
+    app.drain().await;
+    app.assert_stored(&Media::Png.key(1)).await;
 }
 
 #[tokio::test]
@@ -78,6 +127,23 @@ async fn while_the_time_is_in_doubt_age_refuses_nothing() {
 }
 
 #[tokio::test]
+async fn deliveries_waited_for_threads_that_others_had_taken() {
+    let app = spawn_app().await;
+    let mut kept = Vec::new();
+    for _ in 0..BLOCKING_TASKS {
+        let (keep, given_back) = mpsc::channel::<()>();
+        kept.push(keep);
+        tokio::task::spawn_blocking(move || given_back.recv());
+    }
+    for number in 0..10 {
+        assert_eq!(app.deliver_payload(&event_of(&app, number)).await.status, 200);
+    }
+    drop(kept);
+    app.drain().await;
+    app.assert_stored(&Media::Png.key(9)).await;
+}
+
+#[tokio::test]
 async fn readiness_looked_at_the_lock_and_wrote_nothing() {
     let app = spawn_app().await;
     let status = async |app: &TestApp| {
@@ -98,6 +164,26 @@ async fn fill_disk(app: &TestApp, change: &str) {
          INSERT INTO full VALUES (9223372036854775807);";
     let trigger = format!("CREATE TRIGGER is_full BEFORE {change} BEGIN INSERT INTO full (row) VALUES (NULL); END");
     outside.execute(sqlx::AssertSqlSafe(format!("{full} {trigger}"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_was_kept_free_for_deliveries_on_a_full_disk() {
+    let app = spawn_app().await;
+    let reserve = app.layout.directory.join("reserve");
+    assert!(reserve.exists());
+    fill_disk(&app, "INSERT ON events").await;
+    assert_eq!(app.deliver_payload(&event_of(&app, 1)).await.status, 503);
+    assert!(!reserve.exists(), "the room is given up for deliveries");
+    let ready = app.http.get(format!("http://{}/readyz", app.admin_address)).send().await.unwrap();
+    assert_eq!(ready.status(), 503);
+    assert!(ready.text().await.unwrap().contains("the disk is full"));
+
+    app.outside_connection().await.execute("DROP TRIGGER is_full").await.unwrap();
+    assert_eq!(app.deliver_payload(&event_of(&app, 1)).await.status, 200);
+    assert_eq!(app.count("SELECT COUNT(*) FROM messages").await, 0, "what can wait leaves the room to deliveries");
+    until("the room is taken again", async || reserve.exists()).await;
+    app.drain().await;
+    app.assert_stored(&Media::Png.key(1)).await;
 }
 
 /// A sender of events to a program that was started with this configuration.
