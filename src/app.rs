@@ -371,14 +371,14 @@ async fn close(catalogue: Catalogue) {
 }
 
 /// Takes back what dead processes had claimed (an earlier `serve`, and anybody whose lease is over)
-/// and refreshes the texts of reasons. Everything blocked by the configuration gets one try, because
-/// the configuration may be another one now; returns what is left to do of that.
+/// and refreshes the texts of reasons. Everything blocked by the configuration or by this machine gets
+/// one try, because either may be another one now; returns what is left to do of that.
 async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<LeftOver> {
     let write = catalogue.write()?;
     catalogue::reasons::write_texts(write, ReasonCode::ALL).await?;
     let unfinished = resources::reclaim_of(write, OWNER).await? + resources::reclaim_expired(write, now).await?;
     let left_over = LeftOver::take_up(catalogue).await?;
-    let requeued = left_over.taken_up() + quotes::requeue_configured(write).await?;
+    let requeued = left_over.taken_up() + quotes::requeue_at_start(write).await?;
     if unfinished + requeued > 0 {
         tracing::info!(unfinished, requeued, "Took up what an earlier process left");
     }

@@ -4,6 +4,7 @@
 //! Bytes before row: the blob is published and synced before anything says `stored`. Every way a
 //! try can end is an [`Ending`]; deciding it happens here, recording it in the catalogue.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -31,6 +32,8 @@ use crate::metrics::Metrics;
 
 /// What is said of bytes whose type nothing tells.
 const UNKNOWN_MIME: &str = "application/octet-stream";
+/// What is logged where the spool fails.
+const CANNOT_SPOOL: &str = "Cannot write to the spool";
 /// How many bytes are written between two looks at the free space.
 const LOOK_AT_SPACE_EVERY: usize = 16 << 20;
 
@@ -100,7 +103,8 @@ impl Downloader {
             self.metrics.count_download(ending.result());
         }
         log(claim, &ending);
-        Finished { id: claim.id, started_at, ended_at: self.clock.now(), ending }
+        let unrecorded = self.judge(claim, Refusal::failed_here());
+        Finished { id: claim.id, started_at, ended_at: self.clock.now(), ending, unrecorded }
     }
 
     /// The same in a task of its own: a fault of ours ends this try, as a failure to be tried
@@ -111,10 +115,10 @@ impl Downloader {
         let finished = match task.await {
             Ok(finished) => finished,
             Err(error) => {
-                tracing::error!(resource.id = %claim.id, %error, "A download failed inside Larkive");
+                let ending = self.judge(&claim, failed_here(&claim, "A download failed inside Larkive", &error));
+                log(&claim, &ending);
                 let now = self.clock.now();
-                let fault = failed_here("Larkive failed during the download; its log says more".to_owned());
-                Finished { id: claim.id, started_at: now, ended_at: now, ending: self.judge(&claim, fault) }
+                Finished { id: claim.id, started_at: now, ended_at: now, unrecorded: ending.clone(), ending }
             }
         };
         if let Ending::Ended { .. } = &finished.ending {
@@ -128,7 +132,8 @@ impl Downloader {
         let Ok(Wanted::Bytes { target, otherwise }) = &claim.wanted else { return };
         for target in std::iter::once(target).chain(otherwise).filter(|target| comes_in_parts(target)) {
             if let Err(error) = self.store.forget(&identity(claim, target)) {
-                tracing::warn!(resource.id = %claim.id, %error, "Cannot clean the spool");
+                tracing::warn!(resource.id = %claim.id, message.id = message_id(claim), app.id = %claim.app_id, %error,
+                    "Cannot clean the spool");
             }
         }
     }
@@ -159,7 +164,7 @@ impl Downloader {
             Ok(()) => Ok(Ending::Opened),
             Err(NotListed::Refused(refusal)) => Err(refusal),
             Err(NotListed::Catalogue(error)) => {
-                Err(failed_here(format!("cannot write the messages of the forward: {}", chain(&error))))
+                Err(failed_here(claim, "Cannot write the messages of a forward", &chain(&error)))
             }
         }
     }
@@ -167,23 +172,20 @@ impl Downloader {
     async fn fetch(&self, claim: &Claim, target: &Target, transfer: &mut Transfer) -> Result<Ending, Refusal> {
         let (download, staging) = self.begin(claim, target, &identity(claim, target)).await?;
         let missing = download.declared_bytes.map_or(0, |total| total.saturating_sub(staging.size_bytes()));
-        let Some(mut room) = self.keep_room(missing)? else {
+        let Some(mut room) = self.keep_room(claim, missing)? else {
             return Ok(Ending::Released);
         };
         let declared_mime = download.content_type.as_deref().and_then(mime_of);
         let header_name = download.file_name.clone();
-        let Some(staging) = self.receive(download, staging, &mut room).await? else {
+        let Some(staging) = self.receive(claim, download, staging, &mut room).await? else {
             return Ok(Ending::Released);
         };
         let staged = staging.finish();
         transfer.end();
         let size_bytes = staged.size_bytes;
         let mime = staged.mime.map(str::to_owned).or(declared_mime).unwrap_or_else(|| UNKNOWN_MIME.to_owned());
-        let digest = self
-            .store
-            .publish(staged)
-            .await
-            .map_err(|error| failed_here(format!("cannot write to the store: {error}")))?;
+        let published = self.store.publish(staged).await;
+        let digest = published.map_err(|error| failed_here(claim, "Cannot write to the store", &error))?;
         let asked = match target {
             Target::MessageResource { message_id, .. } => Some(message_id.clone()),
             _ => None,
@@ -195,11 +197,12 @@ impl Downloader {
     /// kept of it and the platform hands out the rest.
     async fn begin(&self, claim: &Claim, target: &Target, identity: &str) -> Result<(Download, Staging), Refusal> {
         let client = self.client.for_tenant(claim.tenant_key.as_ref());
-        if let Some(staging) = self.kept(target, identity).await?
+        if let Some(staging) = self.kept(claim, target, identity).await?
             && let Some(total) = staging.total_bytes()
         {
             if let Some(download) = client.fetch_rest(target, staging.size_bytes(), total).await? {
-                tracing::info!(resource.id = %claim.id, received_bytes = staging.size_bytes(), total_bytes = total,
+                tracing::info!(resource.id = %claim.id, message.id = message_id(claim), app.id = %claim.app_id,
+                    received_bytes = staging.size_bytes(), total_bytes = total,
                     "Going on with resource {}", claim.id);
                 return Ok((download, staging));
             }
@@ -215,21 +218,22 @@ impl Downloader {
             Some(total) if comes_in_parts(target) => self.store.stage_partial(&name, (identity, total), limit),
             _ => self.store.stage(&name, limit),
         };
-        let staging = staging.map_err(|error| failed_here(format!("cannot write to the spool: {error}")))?;
+        let staging = staging.map_err(|error| failed_here(claim, CANNOT_SPOOL, &error))?;
         Ok((download, staging))
     }
 
-    async fn kept(&self, target: &Target, identity: &str) -> Result<Option<Staging>, Refusal> {
+    async fn kept(&self, claim: &Claim, target: &Target, identity: &str) -> Result<Option<Staging>, Refusal> {
         if !comes_in_parts(target) {
             return Ok(None);
         }
         let kept = self.store.resume(identity, self.limits.max_resource_bytes).await;
-        kept.map_err(|error| failed_here(format!("cannot read the spool: {error}")))
+        kept.map_err(|error| failed_here(claim, "Cannot read the spool", &error))
     }
 
     /// Receives the whole body; none if the disk has no room for the rest of it.
     async fn receive(
         &self,
+        claim: &Claim,
         mut download: Download,
         mut staging: Staging,
         room: &mut Room,
@@ -239,13 +243,13 @@ impl Downloader {
             self.metrics.download_bytes.inc_by(chunk.len() as u64);
             staging.write(&chunk).map_err(|error| match error {
                 StageError::TooLarge { limit } => too_large(limit),
-                StageError::Io(error) => failed_here(format!("cannot write to the spool: {error}")),
+                StageError::Io(error) => failed_here(claim, CANNOT_SPOOL, &error),
             })?;
             room.use_up(chunk.len() as u64);
             since_look += chunk.len();
             if since_look >= LOOK_AT_SPACE_EVERY {
                 since_look = 0;
-                if self.keep_room(0)?.is_none() {
+                if self.keep_room(claim, 0)?.is_none() {
                     return Ok(None);
                 }
             }
@@ -253,10 +257,9 @@ impl Downloader {
         Ok(Some(staging))
     }
 
-    fn keep_room(&self, bytes: u64) -> Result<Option<Room>, Refusal> {
-        self.space
-            .keep_room(bytes)
-            .map_err(|error| failed_here(format!("the disk does not tell its free space: {error}")))
+    fn keep_room(&self, claim: &Claim, bytes: u64) -> Result<Option<Room>, Refusal> {
+        let room = self.space.keep_room(bytes);
+        room.map_err(|error| failed_here(claim, "The file system does not tell its free space", &error))
     }
 
     fn judge(&self, claim: &Claim, refusal: Refusal) -> Ending {
@@ -280,7 +283,9 @@ impl Downloader {
     fn again(&self, claim: &Claim, reason: ReasonCode, upstream: Upstream, now: Timestamp) -> Ending {
         let failing_for = claim.failing_since.map_or(Duration::ZERO, |since| now.since(since));
         if failing_for >= self.limits.retry_for {
-            return Ending::Ended { reason: ReasonCode::AttemptsExhausted, upstream };
+            // What failed here says so to the end: the platform has nothing to do with it.
+            let reason = if reason == ReasonCode::LocalFailure { reason } else { ReasonCode::AttemptsExhausted };
+            return Ending::Ended { reason, upstream };
         }
         let next_attempt_at = now.after(pause(reason, claim.failures + 1, fastrand::f64()));
         Ending::Failed { reason, upstream, next_attempt_at }
@@ -297,11 +302,17 @@ fn failed_alike(claim: &Claim, reason: ReasonCode) -> u32 {
     claim.failed_alike.filter(|(last, _)| *last == reason).map_or(0, |(_, count)| count)
 }
 
-/// A failure on this side of the wire: the disk, or a fault of Larkive's. It is tried again like
-/// a broken transfer, because the bytes did not arrive.
-fn failed_here(what: String) -> Refusal {
-    let upstream = Upstream { msg: Some(what), ..Upstream::default() };
-    Refusal { verdict: Verdict::Retry(ReasonCode::TransferBroken), upstream }
+/// A failure on this side of the wire: of the disk, or a fault of Larkive's. The log has it, because
+/// nothing of it is said of the platform.
+fn failed_here(claim: &Claim, what: &'static str, error: &dyn fmt::Display) -> Refusal {
+    let Claim { id, app_id, .. } = claim;
+    tracing::error!(resource.id = %id, message.id = message_id(claim), app.id = %app_id, %error, "{what}");
+    Refusal::failed_here()
+}
+
+/// The message that a resource belongs to, for the log; none if it belongs to none.
+fn message_id(claim: &Claim) -> Option<&str> {
+    claim.message_id.as_ref().map(MessageId::as_str)
 }
 
 fn too_large(limit: u64) -> Refusal {
@@ -310,24 +321,27 @@ fn too_large(limit: u64) -> Refusal {
 }
 
 fn log(claim: &Claim, ending: &Ending) {
-    let (id, app_id) = (claim.id, &claim.app_id);
+    let (id, app_id, message_id) = (claim.id, &claim.app_id, message_id(claim));
     match ending {
         Ending::Stored { digest, size_bytes, .. } => {
-            tracing::info!(resource.id = %id, app.id = %app_id, sha256 = %digest, size_bytes, "Stored resource {id}");
+            tracing::info!(resource.id = %id, message.id = message_id, app.id = %app_id, sha256 = %digest, size_bytes,
+                "Stored resource {id}");
         }
         Ending::Failed { reason, upstream, next_attempt_at } => {
-            tracing::warn!(resource.id = %id, app.id = %app_id, %reason, upstream = %upstream,
+            tracing::warn!(resource.id = %id, message.id = message_id, app.id = %app_id, %reason, upstream = %upstream,
                 next_attempt_at = %next_attempt_at, "Resource {id} failed and will be tried again");
         }
         Ending::RateLimited { upstream, next_attempt_at } => {
-            tracing::info!(resource.id = %id, app.id = %app_id, upstream = %upstream,
+            tracing::info!(resource.id = %id, message.id = message_id, app.id = %app_id, upstream = %upstream,
                 next_attempt_at = %next_attempt_at, "Resource {id} waits for the rate limit");
         }
         Ending::Ended { reason, upstream } => {
-            tracing::warn!(resource.id = %id, app.id = %app_id, %reason, upstream = %upstream,
+            tracing::warn!(resource.id = %id, message.id = message_id, app.id = %app_id, %reason, upstream = %upstream,
                 "Resource {id} ended as {}", ending.state());
         }
-        Ending::Opened => tracing::info!(resource.id = %id, app.id = %app_id, "Opened forward {id}"),
+        Ending::Opened => {
+            tracing::info!(resource.id = %id, message.id = message_id, app.id = %app_id, "Opened forward {id}")
+        }
         Ending::Released => {}
     }
 }

@@ -100,7 +100,7 @@ pub struct Fetcher {
 
 impl Fetcher {
     /// Makes sure that `target` is in the catalogue and works on it for as long as `manner` allows.
-    /// What the configuration blocks gets one try, as at every start of the service. Returns what came of it; nothing if it is hidden, because its message was recalled.
+    /// What the configuration or this machine blocks gets one try, as at every start of the service. Returns what came of it; nothing if it is hidden, because its message was recalled.
     ///
     /// # Errors
     /// If nobody knows in whose name to ask, or the catalogue fails.

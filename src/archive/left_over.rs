@@ -1,5 +1,6 @@
 //! Left over: what a start makes due of what was blocked before it, because the configuration may be
-//! another one, or because an earlier process ended before it had taken up everything that was cleared.
+//! another one or the machine mended, or because an earlier process ended before it had taken up
+//! everything that was cleared; and of what waits for its time after a failure of ours.
 //!
 //! However much that is, deliveries are answered meanwhile: a portion before the start, the rest beside
 //! everything else.
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::cleared::{self, Portion};
-use crate::catalogue::mended::Mended;
+use crate::catalogue::mended::{FailedHere, Mended};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::error::chain;
 
@@ -21,8 +22,15 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct LeftOver {
     catalogue: Catalogue,
-    mended: Mended,
+    walk: Walk,
     last: Portion,
+}
+
+/// How far it has come.
+#[derive(Debug, Clone)]
+struct Walk {
+    mended: Mended,
+    failed_here: FailedHere,
 }
 
 impl LeftOver {
@@ -31,8 +39,9 @@ impl LeftOver {
     /// # Errors
     /// If the catalogue fails.
     pub async fn take_up(catalogue: &Catalogue) -> Result<Self, CatalogueError> {
-        let (mended, last) = step(catalogue, Mended::by_configuration()).await?;
-        Ok(Self { catalogue: catalogue.clone(), mended, last })
+        let walk = Walk { mended: Mended::by_start(), failed_here: FailedHere::default() };
+        let (walk, last) = step(catalogue, walk).await?;
+        Ok(Self { catalogue: catalogue.clone(), walk, last })
     }
 
     /// How much the last portion was.
@@ -44,9 +53,9 @@ impl LeftOver {
     /// Makes the rest due and tells `due` of it; then only waits for `shutdown`.
     pub async fn run(mut self, due: watch::Sender<()>, shutdown: CancellationToken) {
         while self.last.is_full && !shutdown.is_cancelled() {
-            match step(&self.catalogue, self.mended.clone()).await {
-                Ok((mended, last)) => {
-                    (self.mended, self.last) = (mended, last);
+            match step(&self.catalogue, self.walk.clone()).await {
+                Ok((walk, last)) => {
+                    (self.walk, self.last) = (walk, last);
                     due.send_replace(());
                 }
                 Err(error) => {
@@ -62,10 +71,11 @@ impl LeftOver {
     }
 }
 
-async fn step(catalogue: &Catalogue, mut mended: Mended) -> Result<(Mended, Portion), CatalogueError> {
+async fn step(catalogue: &Catalogue, mut walk: Walk) -> Result<(Walk, Portion), CatalogueError> {
     let mut transaction = catalogue.begin().await?;
-    let portion = mended.requeue_next(&mut transaction).await?;
+    let portion = walk.mended.requeue_next(&mut transaction).await?;
+    let portion = portion.and(walk.failed_here.requeue_next(&mut transaction).await?);
     let portion = portion.and(cleared::requeue_left_over(&mut transaction).await?);
     transaction.commit().await?;
-    Ok((mended, portion))
+    Ok((walk, portion))
 }

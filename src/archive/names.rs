@@ -100,7 +100,7 @@ impl Concern {
         match refusal.verdict {
             Verdict::RateLimited { .. } | Verdict::Retry(_) => Self::Platform,
             Verdict::End(ReasonCode::Unauthorized | ReasonCode::QuotaExhausted) => Self::App,
-            Verdict::End(reason) if reason.lies_in_configuration() => Self::App,
+            Verdict::End(reason) if reason.may_clear_by_start() => Self::App,
             Verdict::End(_) | Verdict::RetryFewTimes(_) => Self::One,
         }
     }

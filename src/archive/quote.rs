@@ -80,6 +80,12 @@ impl Quoter {
         let outcome = match self.lister.archive(&self.app_id, &unseen.message_id, &unseen.surroundings).await {
             Ok(()) => Outcome::Found,
             Err(NotListed::Refused(refusal)) => self.judge(&unseen, refusal),
+            // Only this message is refused: the others shall not wait behind it.
+            Err(NotListed::Catalogue(error)) if error.is_about_the_rows() => {
+                tracing::error!(message.id = %unseen.message_id, app.id = %self.app_id, error = %chain(&error),
+                    "The catalogue refuses a quoted message");
+                self.judge(&unseen, Refusal::failed_here())
+            }
             Err(NotListed::Catalogue(error)) => return Err(error),
         };
         self.log(&unseen, &outcome);
@@ -121,6 +127,7 @@ impl Quoter {
             Verdict::End(reason @ ReasonCode::AppTicketMissing) => {
                 later(reason, pause(reason, tries, fastrand::f64()), upstream)
             }
+            Verdict::Retry(reason @ ReasonCode::LocalFailure) => Outcome::Failed { reason, upstream },
             Verdict::Retry(_) => Outcome::Failed { reason: ReasonCode::AttemptsExhausted, upstream },
             Verdict::RetryFewTimes(reason) | Verdict::End(reason) => Outcome::Failed { reason, upstream },
         }

@@ -6,11 +6,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{app_ticket, chat, recall};
-use crate::catalogue::endings::{self, Ending, Finished};
+use crate::catalogue::endings::{self, Finished};
 use crate::catalogue::{Catalogue, CatalogueError};
-use crate::domain::download::{LONGEST_PAUSE, Upstream};
 use crate::domain::error::chain;
-use crate::domain::reason::ReasonCode;
 
 /// Endings in one transaction.
 const BATCH: usize = 256;
@@ -78,10 +76,7 @@ async fn write_somehow(catalogue: &Catalogue, owner: &str, finished: &mut [Finis
         match write(catalogue, owner, std::slice::from_mut(one)).await {
             Err(error) if error.is_about_the_rows() => {
                 tracing::error!(resource.id = %one.id, error = %chain(&error), "The catalogue refuses how a download ended");
-                let msg = Some("the catalogue refuses how this try ended; the log says more".to_owned());
-                let upstream = Upstream { msg, ..Upstream::default() };
-                let next_attempt_at = one.ended_at.after(LONGEST_PAUSE);
-                one.ending = Ending::Failed { reason: ReasonCode::TransferBroken, upstream, next_attempt_at };
+                one.ending = one.unrecorded.clone();
                 write(catalogue, owner, std::slice::from_mut(one)).await?;
             }
             other => other?,

@@ -70,7 +70,7 @@ pub async fn ask_again(write: &Connections, id: ResourceId) -> Result<(), Catalo
     Ok(())
 }
 
-/// Makes a resource due that the configuration blocks: it may be another one now.
+/// Makes a resource due that the configuration or this machine blocks: either may be another one now.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -81,7 +81,7 @@ pub async fn ask_again_if_configured(write: &Connections, id: ResourceId) -> Res
          WHERE resource_row_id = ? AND state = 'blocked' AND reason_code IN (SELECT value FROM json_each(?))",
     )
     .bind(id.0)
-    .bind(mended::in_configuration())
+    .bind(mended::cleared_by_start())
     .execute(write)
     .await?;
     Ok(())

@@ -29,6 +29,8 @@ pub struct Finished {
     pub ended_at: Timestamp,
     /// What it brought.
     pub ending: Ending,
+    /// What stands in its place should the catalogue refuse it: a failure of ours.
+    pub unrecorded: Ending,
 }
 
 /// What one try brought.
@@ -65,7 +67,7 @@ pub enum Ending {
         /// When to ask again.
         next_attempt_at: Timestamp,
     },
-    /// It ends here, in the state of its reason.
+    /// It ends here, in the state that its reason ends in.
     Ended {
         /// Why.
         reason: ReasonCode,
@@ -83,7 +85,7 @@ impl Ending {
         match self {
             Self::Stored { .. } | Self::Opened => State::Stored,
             Self::Failed { .. } | Self::RateLimited { .. } | Self::Released => State::Pending,
-            Self::Ended { reason, .. } => reason.state(),
+            Self::Ended { reason, .. } => reason.ends_in(),
         }
     }
 

@@ -1,5 +1,5 @@
 //! Mended causes: what is blocked everywhere for a reason that is mended in one place, by another
-//! configuration or by a ticket, is due again.
+//! configuration or by a ticket, is due again; and so is, at a start, what failed on this machine.
 //!
 //! It is taken up a portion at a time, in the order of rows, so that the writer is held for
 //! milliseconds. What is tried and blocked again meanwhile lies behind, and is believed.
@@ -10,6 +10,44 @@ use super::cleared::{BATCH, Portion};
 use super::{CatalogueError, Transaction};
 use crate::domain::id::AppId;
 use crate::domain::reason::ReasonCode;
+
+/// A portion of what waits for its time after a failure of ours, in the order of rows.
+const FAILED_HERE: &str = "UPDATE resources SET next_attempt_at = NULL
+    WHERE resource_row_id IN (
+        SELECT resource_row_id
+        FROM resources INDEXED BY resources_by_reason
+        WHERE reason_code = ?1 AND state = 'pending' AND next_attempt_at IS NOT NULL AND resource_row_id > ?2
+        ORDER BY resource_row_id
+        LIMIT ?3
+    )
+    RETURNING resource_row_id";
+
+/// A walk over what waits for its time after a failure of ours: a start may have mended it. How long
+/// it has been failing is not forgotten.
+#[derive(Debug, Clone, Default)]
+pub struct FailedHere {
+    /// The last row of the portion before.
+    after: i64,
+}
+
+impl FailedHere {
+    /// Makes the next portion due.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn requeue_next(&mut self, transaction: &mut Transaction) -> Result<Portion, CatalogueError> {
+        let rows = sqlx::query(FAILED_HERE)
+            .bind(ReasonCode::LocalFailure.as_str())
+            .bind(self.after)
+            .bind(BATCH)
+            .fetch_all(transaction.connection())
+            .await?;
+        for row in &rows {
+            self.after = self.after.max(row.try_get("resource_row_id")?);
+        }
+        Ok(Portion::of(rows.len() as u64))
+    }
+}
 
 /// A walk over everything that is blocked for some reasons.
 #[derive(Debug, Clone)]
@@ -22,10 +60,11 @@ pub struct Mended {
 }
 
 impl Mended {
-    /// By a start, which may be one with another configuration: it is worth one try.
+    /// By a start, which may be one with another configuration or on a mended machine: it is worth
+    /// one try.
     #[must_use]
-    pub fn by_configuration() -> Self {
-        Self { app_id: None, reasons: in_configuration(), after: 0 }
+    pub fn by_start() -> Self {
+        Self { app_id: None, reasons: cleared_by_start(), after: 0 }
     }
 
     /// By a ticket for a store app.
@@ -66,9 +105,9 @@ impl Mended {
     }
 }
 
-/// The reasons that lie in the configuration, as a JSON array.
-pub(super) fn in_configuration() -> String {
-    json_array(ReasonCode::ALL.iter().copied().filter(|reason| reason.lies_in_configuration()))
+/// The reasons whose cause a start may have cleared, as a JSON array.
+pub(super) fn cleared_by_start() -> String {
+    json_array(ReasonCode::ALL.iter().copied().filter(|reason| reason.may_clear_by_start()))
 }
 
 fn json_array(reasons: impl IntoIterator<Item = ReasonCode>) -> String {
@@ -106,7 +145,7 @@ mod tests {
         assert_eq!(counts, expected.map(|(count, is_full)| Portion { count, is_full }));
 
         let mut transaction = seeded.catalogue.begin().await.unwrap();
-        let portion = Mended::by_configuration().requeue_next(&mut transaction).await.unwrap();
+        let portion = Mended::by_start().requeue_next(&mut transaction).await.unwrap();
         assert_eq!(portion.count, 11, "the ten of before and the neighbour's; a chat is no configuration");
     }
 }

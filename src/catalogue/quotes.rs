@@ -174,22 +174,28 @@ pub async fn settle(
     Ok(())
 }
 
-/// Asks again at the next start for what failed because of the configuration.
+/// Asks again at the next start for what failed because of the configuration or on this machine.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn requeue_configured(write: &Connections) -> Result<u64, CatalogueError> {
+pub async fn requeue_at_start(write: &Connections) -> Result<u64, CatalogueError> {
     let mut update = QueryBuilder::<Sqlite>::new(
         "UPDATE quoted_messages SET state = 'pending', attempts = 0 WHERE state = 'failed' AND reason_code IN (",
     );
     let mut reasons = update.separated(", ");
-    for reason in ReasonCode::ALL.iter().filter(|reason| reason.lies_in_configuration()) {
+    for reason in ReasonCode::ALL.iter().filter(|reason| reason.may_clear_by_start()) {
         reasons.push_bind(reason.as_str());
     }
     // What an outage ended is tried again too, without anybody who asks for it.
     reasons.push_bind(ReasonCode::AttemptsExhausted.as_str());
     update.push(")");
-    Ok(update.build().execute(write).await?.rows_affected())
+    let asked_again = update.build().execute(write).await?.rows_affected();
+    let waiting = sqlx::query(
+        "UPDATE quoted_messages SET next_attempt_at = 0
+         WHERE state = 'pending' AND reason_code = ? AND next_attempt_at > 0",
+    );
+    let waiting = waiting.bind(ReasonCode::LocalFailure.as_str()).execute(write).await?;
+    Ok(asked_again + waiting.rows_affected())
 }
 
 /// Makes a batch due of what could not be had for one cause, as far as nobody has asked for it since

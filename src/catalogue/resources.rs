@@ -217,6 +217,8 @@ pub struct Claim {
     pub app_id: AppId,
     /// The tenant in whose name it is asked for, if the archive knows it.
     pub tenant_key: Option<TenantKey>,
+    /// The message that it belongs to, if it belongs to one.
+    pub message_id: Option<MessageId>,
     /// What to ask for; or why there is no use in asking.
     pub wanted: Result<Wanted, ReasonCode>,
     /// The name its message gives it.
@@ -266,8 +268,12 @@ const IS_FIRST_OF_ITS_TWINS: &str = "(r.download_message_id IS NULL OR NOT EXIST
              AND twin.resource_row_id < r.resource_row_id
      ))";
 
-const CLAIMED_COLUMNS: &str = "RETURNING resource_row_id, app_id, tenant_key, source, owner, download_message_id, type, key, role, \
-     index_asked, file_name, failures, failures_alike, reason_code, rate_waits, failing_since";
+const CLAIMED_COLUMNS: &str =
+    "RETURNING resource_row_id, app_id, tenant_key, source, owner, download_message_id, type, key, role, \
+     index_asked, file_name, failures, failures_alike, reason_code, rate_waits, failing_since, \
+     CASE WHEN source = 'message' THEN owner ELSE (
+         SELECT m.message_id FROM messages AS m WHERE m.message_row_id = resources.message_row_id
+     ) END AS message_id";
 
 /// Claims what is due for an app in one queue: new messages before old ones, and what failed before after both,
 /// but for a share of a quarter, so that a steady stream of new messages does not starve it.
@@ -340,17 +346,19 @@ pub async fn claim(
 
 /// Ends a claimed resource whose row is damaged: nothing could be asked for, and the others go on.
 async fn give_up(write: &Connections, row: &SqliteRow, error: &CatalogueError) -> Result<(), CatalogueError> {
-    let row: i64 = row.try_get("resource_row_id")?;
-    tracing::error!(resource.row = row, error = %chain(error), "Gave up a resource whose row is damaged");
+    let id = ResourceId(row.try_get("resource_row_id")?);
+    let (app_id, message_id): (String, Option<String>) = (row.try_get("app_id")?, row.try_get("message_id")?);
+    tracing::error!(resource.id = %id, message.id = message_id, app.id = app_id, error = %chain(error),
+        "Gave up a resource whose row is damaged");
     sqlx::query(
         "UPDATE resources
-         SET state = ?, reason_code = ?, upstream_msg = ?, lease_owner = NULL, lease_until = NULL
+         SET state = ?, reason_code = ?, upstream_http_status = NULL, upstream_code = NULL, upstream_msg = NULL,
+             upstream_log_id = NULL, lease_owner = NULL, lease_until = NULL
          WHERE resource_row_id = ?",
     )
-    .bind(ReasonCode::KeyUnusable.state().as_str())
-    .bind(ReasonCode::KeyUnusable.as_str())
-    .bind(chain(error))
-    .bind(row)
+    .bind(ReasonCode::LocalFailure.ends_in().as_str())
+    .bind(ReasonCode::LocalFailure.as_str())
+    .bind(id.0)
     .execute(write)
     .await?;
     Ok(())
@@ -424,6 +432,7 @@ fn read_claim(row: &SqliteRow) -> Result<Claim, CatalogueError> {
     let app_id: String = row.try_get("app_id")?;
     let tenant_key: Option<String> = row.try_get("tenant_key")?;
     let failing_since: Option<i64> = row.try_get("failing_since")?;
+    let message_id: Option<String> = row.try_get("message_id")?;
     let reason: Option<String> = row.try_get("reason_code")?;
     let reason = reason.map(|reason| reason.parse::<ReasonCode>()).transpose();
     let reason = reason.map_err(|error| bad("reason_code", format!("{error}")))?;
@@ -432,6 +441,7 @@ fn read_claim(row: &SqliteRow) -> Result<Claim, CatalogueError> {
         id: ResourceId(id),
         app_id: app_id.parse().map_err(|error| bad("app_id", format!("{error}")))?,
         tenant_key: tenant_key.and_then(|tenant_key| tenant_key.parse().ok()),
+        message_id: message_id.and_then(|message_id| message_id.parse().ok()),
         wanted: read_wanted(row, id)?,
         file_name: row.try_get("file_name")?,
         failures: row.try_get("failures")?,

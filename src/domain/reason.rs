@@ -89,10 +89,10 @@ macro_rules! reasons {
                 match self { $(Self::$variant => Owner::$owner),* }
             }
 
-            /// Whether the cause lies in the configuration of the app or of Larkive, so that a
-            /// new start is worth one try.
+            /// Whether the cause lies in the configuration of the app or of Larkive, or on this
+            /// machine, so that a new start is worth one try.
             #[must_use]
-            pub fn lies_in_configuration(self) -> bool {
+            pub fn may_clear_by_start(self) -> bool {
                 match self { $(Self::$variant => $configured),* }
             }
 
@@ -120,6 +120,18 @@ macro_rules! reasons {
             }
         }
     };
+}
+
+impl ReasonCode {
+    /// The state that a resource is in once it is no longer tried for this reason: mostly that of
+    /// the reason. Our own failures are tried again for a while and then wait for a person.
+    #[must_use]
+    pub fn ends_in(self) -> State {
+        match self {
+            Self::LocalFailure => State::Blocked,
+            other => other.state(),
+        }
+    }
 }
 
 /// A text that is no reason code.
@@ -293,6 +305,11 @@ reasons! {
         "Look the code up in the platform's documentation or give its log id to support; then retry.",
         "请在平台文档中查询该错误码，或将 log_id 提供给技术支持，然后重试。";
 
+    LocalFailure = "local_failure", Pending, Developer, true,
+        "Larkive failed on this machine: its disk, its store or the program itself, not the platform.",
+        "Larkive 本机出错（磁盘、存储或程序自身），与平台无关。",
+        "Look at Larkive's log for what failed, and check the disk and the store; it is tried again by itself and at every start.",
+        "请查看 Larkive 日志中的具体原因，并检查磁盘与存储；Larkive 会自动重试，每次启动时也会重试。";
     RateLimited = "rate_limited", Pending, Nobody, false,
         "The platform asked to wait.",
         "平台要求稍后再试（频率限制）。",

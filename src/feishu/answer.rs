@@ -51,6 +51,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// It failed on our side of the wire, so the platform has said nothing. What failed belongs in
+    /// the log.
+    #[must_use]
+    pub fn failed_here() -> Self {
+        Self { verdict: Verdict::Retry(ReasonCode::LocalFailure), upstream: Upstream::default() }
+    }
+
     /// The reason that goes with its verdict.
     #[must_use]
     pub fn reason(&self) -> ReasonCode {

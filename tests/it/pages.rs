@@ -1,7 +1,7 @@
 //! The administrators' pages over real HTTP: who gets in, what a page may do, what is shown, and
 //! that what strangers sent stays harmless.
 
-mod browser;
+pub mod browser;
 mod export;
 mod frame;
 mod gallery;

@@ -52,7 +52,7 @@ impl fmt::Display for BoundedCount {
     }
 }
 
-/// Which resources are one group: those of an app that are in the state of this reason.
+/// Which resources are one group: those of an app that are in a state of this reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
     /// The app.
@@ -66,7 +66,7 @@ pub struct Cause {
 pub struct Group {
     /// What its resources have in common.
     pub cause: Cause,
-    /// How many are in the state of the reason.
+    /// How many are in a state of the reason.
     pub resources: BoundedCount,
     /// How many failed for it and are being tried once more.
     pub under_way: BoundedCount,
@@ -142,7 +142,7 @@ pub async fn group(catalogue: &Catalogue, cause: Cause) -> Result<Group, Catalog
 
 /// Adds what one state of a cause has. Rows of one cause need not stand together.
 fn add(groups: &mut Vec<Group>, cause: Cause, state: State, counted: i64) {
-    let is_at_rest = state == cause.reason.state();
+    let is_at_rest = state == cause.reason.state() || state == cause.reason.ends_in();
     let at = groups.iter().position(|group| group.cause == cause).unwrap_or(groups.len());
     if at == groups.len() {
         groups.push(Group { cause, resources: BoundedCount::default(), under_way: BoundedCount::default() });
@@ -180,7 +180,14 @@ pub async fn failed(
 /// Pushes tables and conditions for everything in a group that is not hidden.
 pub(in crate::catalogue) fn push_cause(sql: &mut Sql, cause: &Cause) {
     sql.push(FROM_RESOURCES).push(" WHERE COALESCE(m.hidden, 0) = 0 AND r.reason_code = ");
-    sql.push_bind(cause.reason.as_str()).push(" AND r.state = ").push_bind(cause.reason.state().as_str());
+    let (waiting, ended) = (cause.reason.state(), cause.reason.ends_in());
+    sql.push_bind(cause.reason.as_str());
+    // Most reasons have one state; naming it alone leads SQLite through the index in order.
+    if waiting == ended {
+        sql.push(" AND r.state = ").push_bind(ended.as_str());
+    } else {
+        sql.push(" AND r.state IN (").push_bind(waiting.as_str()).push(", ").push_bind(ended.as_str()).push(")");
+    }
     sql.push(" AND r.app_id = ").push_bind(cause.app_id.to_string());
 }
 

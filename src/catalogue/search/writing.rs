@@ -9,6 +9,7 @@ use super::names::KINDS;
 use super::pieces::joined;
 use super::{SEARCHED_CHARACTERS, SHARERS_BITS, chat_piece, sender_piece};
 use crate::catalogue::{BATCH, CatalogueError, Transaction};
+use crate::domain::id::ResourceId;
 
 /// Rows in one portion of what is caught up: few milliseconds for whoever waits behind it.
 const PORTION: usize = 256;
@@ -92,6 +93,16 @@ impl Pending {
     }
 }
 
+/// Says which resource has no place in the index.
+async fn warn_of_crowd(connection: &mut SqliteConnection, id: ResourceId) -> Result<(), CatalogueError> {
+    let about = "SELECT app_id, iif(source = 'message', owner, NULL) FROM resources WHERE resource_row_id = ?";
+    let about = sqlx::query_as::<_, (String, Option<String>)>(about).bind(id.0).fetch_optional(connection).await?;
+    let (app_id, message_id) = about.unwrap_or_default();
+    tracing::warn!(resource.id = %id, message.id = message_id, app.id = app_id,
+        "Too many resources in one millisecond: not searchable");
+    Ok(())
+}
+
 /// Returns how many resources it indexed.
 async fn index_resources(connection: &mut SqliteConnection, limit: usize) -> Result<usize, CatalogueError> {
     let mut pending = take_pending(connection, limit).await?;
@@ -104,7 +115,7 @@ async fn index_resources(connection: &mut SqliteConnection, limit: usize) -> Res
         let (free, last) = one.free;
         let search_row = free.max(taken.saturating_add(1));
         if search_row > last {
-            tracing::warn!(resource.row = one.resource_row, "Too many resources in one millisecond: not searchable");
+            warn_of_crowd(connection, ResourceId(one.resource_row)).await?;
             continue;
         }
         taken = search_row;

@@ -46,7 +46,7 @@ pub(super) enum Call {
 
 impl Call {
     pub(super) fn of(cause: &Cause) -> Self {
-        match cause.reason.state() {
+        match cause.reason.ends_in() {
             State::Blocked => Self::Act,
             State::Pending | State::Running | State::Stored => Self::Wait,
             State::Gone | State::Impossible => Self::Accept,

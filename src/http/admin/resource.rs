@@ -196,7 +196,7 @@ impl Trouble {
             cause: language.pick(cause.zh, cause.en),
             remedy: language.pick(remedy.zh, remedy.en),
             owner: (owner != Owner::Nobody).then(|| language.pick(owner.zh(), owner.en())),
-            needs_person: code.state() == State::Blocked,
+            needs_person: code.ends_in() == State::Blocked,
         }
     }
 }

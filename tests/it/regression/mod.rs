@@ -1,6 +1,8 @@
 //! What went wrong once. Each test is named after it.
 
 mod deliveries;
+mod local_failures;
+mod logs;
 
 use crate::support::spawn_app;
 
