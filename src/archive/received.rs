@@ -135,7 +135,7 @@ pub(super) async fn write(
 }
 
 /// Records messages; returns the events that own theirs. A replayed message's text and problem
-/// are read anew.
+/// are read anew, and a listing tells what a delivery did not.
 async fn write_messages(
     transaction: &mut Transaction,
     received: &[&Received],
@@ -143,8 +143,13 @@ async fn write_messages(
     let rows: Vec<_> = received.iter().map(|received| received.row()).collect();
     let mut ours = messages::insert(transaction, &rows).await?;
     for row in &rows {
-        let Some(event) = row.event.filter(|event| !ours.contains(event)) else { continue };
-        if messages::reread(transaction, row).await? {
+        let Some(event) = row.event else {
+            if row.problem.is_none() {
+                messages::read_elsewhere(transaction, row).await?;
+            }
+            continue;
+        };
+        if !ours.contains(&event) && messages::reread(transaction, row).await? {
             ours.insert(event);
         }
     }

@@ -26,9 +26,10 @@ pub struct NewMessage<'a> {
     pub seen_at: Timestamp,
 }
 
-/// Records messages and returns the deliveries whose message is new; a message that is known
-/// already stays as it is, unless it is known by hearsay only (from a ticket, a forward, a quote),
-/// without a delivery of its own: then it is completed, and counts as new.
+/// Records messages and returns the deliveries whose message is new. One that is known already stays
+/// as it is, but for two that count as new: it was known by hearsay only (from a ticket, a forward, a
+/// quote), and this is its first delivery; or it could not be read, and now it can. What could be read
+/// is never replaced by what cannot.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -42,6 +43,27 @@ pub async fn insert(
     }
     Ok(new)
 }
+
+/// What becomes of a message that is known already. A `nonsupport` is a shell that stands for a message
+/// which the event does not carry. The content of a forward is never needed; what could not be read is
+/// inside it, and asking for that again is not a delivery's business.
+const KNOWN_ALREADY: &str = " ON CONFLICT (app_id, message_id) DO UPDATE SET
+        tenant_key = excluded.tenant_key, chat_id = excluded.chat_id, chat_type = excluded.chat_type,
+        thread_id = excluded.thread_id, root_id = excluded.root_id, parent_id = excluded.parent_id,
+        sender_open_id = excluded.sender_open_id, sender_type = excluded.sender_type,
+        message_type = iif(
+            excluded.problem IS NOT NULL AND messages.problem IS NULL, messages.message_type, excluded.message_type
+        ),
+        text = iif(excluded.problem IS NOT NULL AND messages.problem IS NULL, messages.text, excluded.text),
+        problem = iif(messages.problem IS NULL, NULL, excluded.problem),
+        event_row_id = excluded.event_row_id, sent_at = excluded.sent_at
+    WHERE excluded.event_row_id IS NOT NULL AND (
+        messages.event_row_id IS NULL
+        OR (excluded.problem IS NULL AND excluded.message_type <> 'merge_forward' AND messages.problem IS NOT NULL)
+        OR (excluded.problem IS NULL AND excluded.message_type <> 'nonsupport'
+            AND messages.message_type = 'nonsupport')
+    )
+    RETURNING event_row_id";
 
 async fn insert_some(
     transaction: &mut Transaction,
@@ -70,16 +92,7 @@ async fn insert_some(
             .push_bind(message.sent_at.map(Timestamp::unix_ms))
             .push_bind(new.seen_at.unix_ms());
     });
-    insert.push(
-        " ON CONFLICT (app_id, message_id) DO UPDATE SET
-             tenant_key = excluded.tenant_key, chat_id = excluded.chat_id, chat_type = excluded.chat_type,
-             thread_id = excluded.thread_id, root_id = excluded.root_id, parent_id = excluded.parent_id,
-             sender_open_id = excluded.sender_open_id, sender_type = excluded.sender_type,
-             message_type = excluded.message_type, text = excluded.text, problem = excluded.problem,
-             event_row_id = excluded.event_row_id, sent_at = excluded.sent_at
-         WHERE messages.event_row_id IS NULL AND excluded.event_row_id IS NOT NULL
-         RETURNING event_row_id",
-    );
+    insert.push(KNOWN_ALREADY);
     let rows = insert.build().persistent(is_usual(messages.len())).fetch_all(transaction.connection()).await?;
     let told = rows.iter().map(|row| row.try_get::<Option<i64>, _>("event_row_id"));
     let told = told.filter_map(|event| event.transpose().map(|event| event.map(EventRowId)));
@@ -104,15 +117,18 @@ pub async fn mark_unreadable(
     Ok(())
 }
 
-/// Replaces what was read from a message's content, if it was this delivery that told it. Returns
-/// whether it was.
+/// Replaces what was read from a message's content, if it was this delivery that told it; what was
+/// read elsewhere stays if the delivery cannot be read. Returns whether it was this delivery.
 ///
 /// # Errors
 /// If SQLite fails.
 pub async fn reread(transaction: &mut Transaction, new: &NewMessage<'_>) -> Result<bool, CatalogueError> {
     let done = sqlx::query(
-        "UPDATE messages SET text = ?, problem = ?, message_type = ?
-         WHERE app_id = ? AND message_id = ? AND event_row_id = ?",
+        "UPDATE messages SET
+             text = iif(?2 IS NOT NULL AND problem IS NULL, text, ?1),
+             problem = iif(problem IS NULL, NULL, ?2),
+             message_type = iif(?2 IS NOT NULL AND problem IS NULL, message_type, ?3)
+         WHERE app_id = ?4 AND message_id = ?5 AND event_row_id = ?6",
     )
     .bind(new.text)
     .bind(new.problem.map(Problem::as_str))
@@ -123,6 +139,24 @@ pub async fn reread(transaction: &mut Transaction, new: &NewMessage<'_>) -> Resu
     .execute(transaction.connection())
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Gives a message what a listing shows of it, where its delivery could not be read.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn read_elsewhere(transaction: &mut Transaction, listed: &NewMessage<'_>) -> Result<(), CatalogueError> {
+    sqlx::query(
+        "UPDATE messages SET text = ?, problem = NULL, message_type = ?
+         WHERE app_id = ? AND message_id = ? AND message_type <> 'merge_forward' AND problem IS NOT NULL",
+    )
+    .bind(listed.text)
+    .bind(listed.message.message_type.as_str())
+    .bind(listed.message.app_id.as_str())
+    .bind(listed.message.message_id.as_str())
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
 }
 
 /// Somebody who sent a message, or was mentioned in one.

@@ -3,6 +3,7 @@
 mod deliveries;
 mod local_failures;
 mod logs;
+mod unreadable_deliveries;
 
 use crate::support::spawn_app;
 
