@@ -72,13 +72,17 @@ impl Asker {
         }
     }
 
-    /// In whose name to ask for `target`; none also where the catalogue knows that already.
+    /// In whose name to ask for `target`; none also where the catalogue knows that already, and for
+    /// what a store app is not offered in any tenant.
     pub(super) async fn tenant_for(
         &self,
         catalogue: &Catalogue,
         target: &Target,
     ) -> Result<Option<TenantKey>, NoTenant> {
         let is_open = self.kind == AppKind::Store && self.tenant_key.is_none();
+        if is_open && target.source().is_for_custom_apps() {
+            return Ok(None);
+        }
         if is_open && by_hand::knows_tenant(catalogue.read(), &self.app_id, target).await? {
             return Ok(None);
         }

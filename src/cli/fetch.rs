@@ -24,6 +24,7 @@ use crate::catalogue::resources::Take;
 use crate::catalogue::{Catalogue, reasons};
 use crate::clock::Clock;
 use crate::config::{Fetching, PlatformAccess};
+use crate::domain::app::AppKind;
 use crate::domain::download::State;
 use crate::domain::id::{AppId, MessageId, ResourceKey, TenantKey};
 use crate::domain::measure::parse_span;
@@ -254,8 +255,11 @@ impl Errand<'_> {
     }
 
     async fn fetch_dictionary(&self, client: Client, results: &mut Results) -> anyhow::Result<()> {
-        let tenant_key = self.fetcher.asker.tenant(&self.fetcher.catalogue).await.map_err(ask_for_tenant)?;
-        let mut pages = dictionary::Walk::new(client.for_tenant(tenant_key.as_ref()));
+        // A store app is refused in whosever name, and a custom app has one tenant only.
+        if self.fetcher.asker.kind == AppKind::Custom {
+            self.fetcher.asker.tenant(&self.fetcher.catalogue).await.map_err(ask_for_tenant)?;
+        }
+        let mut pages = dictionary::Walk::new(client);
         let shutdown = &self.manner.shutdown;
         while let Some(images) = shutdown.run_until_cancelled(pages.next()).await.transpose()?.flatten() {
             self.fetch_all(images.into_iter().map(|key| Target::Lingo { key }).collect(), results).await?;

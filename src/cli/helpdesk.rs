@@ -6,17 +6,13 @@ use anyhow::ensure;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::fetch::ask_for_tenant;
 use super::output::{forgive_closed_pipe, stdout};
 use super::{Exit, Outcome, choose_app, serve};
-use crate::archive::app_ticket;
-use crate::archive::asker::{Asker, NoTenant};
-use crate::catalogue::Catalogue;
 use crate::clock::Clock;
-use crate::config::{Fetching, PlatformAccess};
+use crate::config::Fetching;
 use crate::domain::app::AppKind;
 use crate::domain::download::Upstream;
-use crate::domain::id::{AppId, TenantKey};
+use crate::domain::id::AppId;
 use crate::domain::reason::{Bilingual, ReasonCode};
 use crate::feishu::answer::Refusal;
 use crate::feishu::client::Client;
@@ -39,7 +35,7 @@ enum Command {
 ///
 /// Ticket images arrive by themselves once this was done and the event
 /// `helpdesk.ticket_message.created_v1` is chosen in the developer console. Doing it again changes
-/// nothing. FEISHU_HELPDESK_ID and FEISHU_HELPDESK_TOKEN must be set, and the app needs the scope
+/// nothing. Only custom apps may: FEISHU_HELPDESK_ID and FEISHU_HELPDESK_TOKEN must be set, and the app needs the scope
 /// `helpdesk:all:readonly`.
 #[derive(Debug, Args)]
 #[command(
@@ -49,9 +45,6 @@ struct Subscribe {
     /// The app that asks; needed only where several are configured
     #[arg(long, value_name = "APP_ID")]
     app: Option<AppId>,
-    /// The tenant whose helpdesk it is; needed only by a store app with several
-    #[arg(long, value_name = "TENANT_KEY")]
-    tenant: Option<TenantKey>,
 }
 
 /// What came of a subscription.
@@ -83,33 +76,23 @@ impl<'a> Subscription<'a> {
 /// Does what was asked for and prints what came of it.
 ///
 /// # Errors
-/// If the app or its helpdesk is not configured, or a store app has no catalogue or no tenant.
+/// If the app or its helpdesk is not configured.
 pub async fn run(options: Options, fetching: Fetching) -> Outcome {
-    let Command::Subscribe(Subscribe { app, tenant }) = options.command;
+    let Command::Subscribe(Subscribe { app }) = options.command;
     let access = choose_app(&fetching.apps, app.as_ref(), |app| &app.app_id)?;
     ensure!(
         access.helpdesk.is_some(),
         "no helpdesk is configured for app {}; set FEISHU_HELPDESK_ID and FEISHU_HELPDESK_TOKEN",
         access.app_id
     );
-    let client = connect(access, tenant, &fetching).await?;
-    let subscription = Subscription::of(&access.app_id, client.subscribe_to_ticket_messages().await);
-    forgive_closed_pipe(print(&subscription))
-}
-
-/// A store app's tickets and tenants stand in the catalogue; a custom app needs none.
-async fn connect(access: &PlatformAccess, tenant: Option<TenantKey>, fetching: &Fetching) -> anyhow::Result<Client> {
-    let settings = serve::client_settings(access, &fetching.settings);
-    let time = PlatformTime::new(Clock::system());
-    let asker = Asker { app_id: access.app_id.clone(), kind: access.kind, tenant_key: tenant };
-    if asker.kind == AppKind::Custom {
-        ensure!(asker.tenant_key.is_none(), "{}", NoTenant::Custom(asker.app_id));
-        return Client::new(settings, Metrics::new(), time);
-    }
-    let catalogue = Catalogue::open_read_only(&fetching.settings.data.catalogue).await?;
-    let tenant_key = asker.tenant(&catalogue).await.map_err(ask_for_tenant)?;
-    let client = app_ticket::connect(settings, asker.kind, &catalogue, Metrics::new(), time)?;
-    Ok(client.for_tenant(tenant_key.as_ref()))
+    let answer = match access.kind {
+        AppKind::Custom => {
+            let settings = serve::client_settings(access, &fetching.settings);
+            Client::new(settings, Metrics::new(), PlatformTime::new(Clock::system()))?.subscribe_to_ticket_messages().await
+        }
+        AppKind::Store => Err(Refusal::custom_apps_only()),
+    };
+    forgive_closed_pipe(print(&Subscription::of(&access.app_id, answer)))
 }
 
 fn print(subscription: &Subscription<'_>) -> Outcome {

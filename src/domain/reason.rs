@@ -186,23 +186,28 @@ reasons! {
     NotOwner = "not_owner", Impossible, Developer, false,
         "This API serves only what this app itself uploaded.",
         "该接口只能下载本应用自己上传的资源。",
-        "Fetch what a user sent with the source `resource`: the message id and the key together.",
-        "用户发送的资源请改用 `resource` 来源，同时提供消息 ID 与资源 Key。";
+        "Fetch what a user sent with the source `resource`: the message id and the key together. Avatars are not handed out, whoever uploaded them.",
+        "用户发送的资源请改用 `resource` 来源，同时提供消息 ID 与资源 Key；头像（avatar）类型的图片不支持下载。";
     TooLarge = "too_large", Impossible, Developer, false,
         "The resource is larger than the limit.",
         "资源超过大小上限。",
-        "Raise LARKIVE_MAX_RESOURCE_BYTES if the limit is Larkive's own, then retry; otherwise ask the sender for smaller parts.",
-        "若为 Larkive 自身的上限，请调高 LARKIVE_MAX_RESOURCE_BYTES 后重试；否则请发送者拆分后发送。";
+        "Raise LARKIVE_MAX_RESOURCE_BYTES if the limit is Larkive's own, then retry. If the platform names its limit of 100 MB (code 234037), ask the sender for smaller parts.",
+        "若为 Larkive 自身的上限，请调高 LARKIVE_MAX_RESOURCE_BYTES 后重试；若为平台的 100 MB 上限（错误码 234037），请发送者拆分后发送。";
     BadRequest = "bad_request", Impossible, Developer, false,
         "The platform refused the request as malformed.",
         "平台认为请求参数无效。",
-        "Check key, type and ids; if they came from an event, report the log id to the platform's support.",
-        "请核对 Key、类型和各 ID；若来自事件推送，请将 log_id 提供给平台技术支持。";
+        "Check key, type and ids, and for an image in a ticket's post (code 154000) the `index`, which counts from 0 and is left out for a message that is an image. If they came from an event, give the log id to the platform's support.",
+        "请核对 Key、类型和各 ID；工单消息为 post 时还须核对 `index`（错误码 154000；从 0 开始，消息为单张图片时不填）。若来自事件推送，请将 log_id 提供给平台技术支持。";
     MessageUnknown = "message_unknown", Impossible, Developer, false,
         "The platform does not know this message id.",
         "平台不认识该消息 ID。",
         "Check that the message id is complete and belongs to this platform and app.",
         "请核对消息 ID 是否完整，且属于本平台与本应用。";
+    CustomAppsOnly = "custom_apps_only", Impossible, Developer, false,
+        "The platform offers this API to custom apps only, and this is a store app.",
+        "该接口仅支持自建应用，而当前应用是商店应用。",
+        "Fetch images of the dictionary and of tickets with a custom app of the same tenant.",
+        "词典与服务台工单中的图片，请改用同一企业的自建应用获取。";
     TicketMismatch = "ticket_mismatch", Impossible, Developer, false,
         "The ticket and the ticket message do not belong together.",
         "工单 ID 与工单消息 ID 不匹配。",
@@ -229,6 +234,11 @@ reasons! {
         "会话开启了防泄密模式或消息为保密消息，禁止下载。",
         "Ask the group owner to allow downloads in the chat's settings, then retry.",
         "请群主在群设置中允许下载，然后重试。";
+    DlpDenied = "dlp_denied", Blocked, TenantAdmin, false,
+        "The tenant's data loss prevention forbids handing it out.",
+        "企业的数据防泄漏（DLP）策略禁止获取该内容。",
+        "Ask the tenant administrator to let the app pass the data loss prevention rule, then retry.",
+        "请企业管理员在数据防泄漏策略中放行该应用，然后重试。";
     MessageInvisible = "message_invisible", Blocked, GroupOwner, false,
         "The message is not visible to the bot.",
         "该消息对机器人不可见。",

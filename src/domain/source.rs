@@ -42,6 +42,15 @@ impl Source {
         }
     }
 
+    /// Whether the platform offers it to custom apps only.
+    #[must_use]
+    pub fn is_for_custom_apps(self) -> bool {
+        match self {
+            Self::Baike | Self::Lingo | Self::TicketImage => true,
+            Self::Message | Self::Image | Self::File => false,
+        }
+    }
+
     /// Reads a name as JSON writes it or as the command line does: `resource`, `ticket-image`.
     ///
     /// # Errors

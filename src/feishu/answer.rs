@@ -51,6 +51,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// The platform offers this to custom apps only, so a store app need not ask.
+    #[must_use]
+    pub fn custom_apps_only() -> Self {
+        let msg = Some("this API is for custom apps only; nothing was asked".to_owned());
+        Self { verdict: Verdict::End(ReasonCode::CustomAppsOnly), upstream: Upstream { msg, ..Upstream::default() } }
+    }
+
     /// It failed on our side of the wire, so the platform has said nothing. What failed belongs in
     /// the log.
     #[must_use]

@@ -19,13 +19,14 @@ use tokio::time::timeout;
 use tracing::{error, warn};
 use url::Url;
 
-use super::answer::{Answer, Rejection, describe};
+use super::answer::{Answer, Refusal, Rejection, describe};
 use super::app_ticket::{TicketBox, Tickets};
 use super::code::Class;
 use super::grant::{Applicant, Grant};
 use super::limit::{Budget, Limiter, Permit};
 use super::platform_time::PlatformTime;
 use super::token::{Token, Tokens};
+use crate::domain::app::AppKind;
 use crate::domain::download::Upstream;
 use crate::domain::id::{AppId, TenantKey};
 use crate::domain::reason::ReasonCode;
@@ -75,6 +76,8 @@ struct Inner {
     http: reqwest::Client,
     base_url: Url,
     app_id: AppId,
+    /// How it comes by its tokens, which says what it may ask for.
+    kind: AppKind,
     helpdesk: Option<HeaderValue>,
     tokens: Tokens,
     /// The clients of single tenants, if this one is a store app's.
@@ -194,9 +197,22 @@ impl Client {
             time: time.clone(),
         };
         let (tokens, tenants) = tokens(Arc::new(applicant));
+        let kind = if tenants.is_some() { AppKind::Store } else { AppKind::Custom };
         let limiters = Limiters::new(budget);
-        let inner =
-            Inner { http, base_url, app_id, helpdesk, tokens, tenants, budget, limiters, idle_timeout, metrics, time };
+        let inner = Inner {
+            http,
+            base_url,
+            app_id,
+            kind,
+            helpdesk,
+            tokens,
+            tenants,
+            budget,
+            limiters,
+            idle_timeout,
+            metrics,
+            time,
+        };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -223,6 +239,7 @@ impl Client {
             http: http.clone(),
             base_url: base_url.clone(),
             app_id: app_id.clone(),
+            kind: AppKind::Store,
             helpdesk: helpdesk.clone(),
             tokens: Tokens::new(tenants.applicant.clone(), grant),
             tenants: None,
@@ -242,6 +259,12 @@ impl Client {
     /// Whether the helpdesk's credentials are known.
     pub(super) fn knows_helpdesk(&self) -> bool {
         self.0.helpdesk.is_some()
+    }
+
+    /// Refuses a store app what the platform offers to custom apps only.
+    pub(super) fn require_custom_app(&self, source: Source) -> Result<(), Refusal> {
+        let may = self.0.kind == AppKind::Custom || !source.is_for_custom_apps();
+        if may { Ok(()) } else { Err(Refusal::custom_apps_only()) }
     }
 
     /// Sends a call whose answer is JSON of at most `max_bytes`; returns its `data`.

@@ -30,6 +30,7 @@ impl Client {
     /// # Errors
     /// What the platform's refusal, or the broken connection, means.
     pub async fn dictionary_page(&self, page: Option<&str>) -> Result<DictionaryPage, Refusal> {
+        self.require_custom_app(Source::Lingo)?;
         let mut url = self.url(&["open-apis", "lingo", "v1", "entities"]);
         url.query_pairs_mut().append_pair("page_size", ENTRIES_PER_PAGE);
         if let Some(page) = page {

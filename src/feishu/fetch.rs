@@ -99,7 +99,8 @@ impl Client {
     }
 
     /// The one place that knows which API serves which target.
-    fn call_for(&self, target: &Target) -> Result<Call, Rejection> {
+    fn call_for(&self, target: &Target) -> Result<Call, Refusal> {
+        self.require_custom_app(target.source())?;
         let mut url = match target {
             Target::MessageResource { message_id, key, .. } => {
                 let (message_id, key) = (usable(message_id.as_str())?, usable(key.as_str())?);

@@ -30,13 +30,14 @@ impl Client {
         }
     }
 
-    /// Refuses what the helpdesk cannot be asked without its credentials.
-    pub(super) fn require_helpdesk(&self) -> Result<(), Rejection> {
+    /// Refuses what the helpdesk cannot be asked without its credentials, or by a store app.
+    pub(super) fn require_helpdesk(&self) -> Result<(), Refusal> {
+        self.require_custom_app(Source::TicketImage)?;
         if self.knows_helpdesk() {
             return Ok(());
         }
         let unset = "FEISHU_HELPDESK_ID and FEISHU_HELPDESK_TOKEN are not set; nothing was asked";
-        Err(Rejection::new(Class::End(ReasonCode::HelpdeskDenied), &Upstream::default(), unset))
+        Err(Rejection::new(Class::End(ReasonCode::HelpdeskDenied), &Upstream::default(), unset).into())
     }
 }
 

@@ -63,7 +63,7 @@ const BLOCKED: Course = Course::EndsAt(State::Blocked);
 
 /// Every reason that the platform can be the cause of, with its codes.
 const CODE_TABLE: &[(&str, Course, &[i64])] = &[
-    ("message_deleted", GONE, &[230_110]),
+    ("message_deleted", GONE, &[230_110, 230_011]),
     ("image_deleted", GONE, &[234_005, 154_404]),
     ("unsupported_message_type", IMPOSSIBLE, &[234_043]),
     ("not_in_message", IMPOSSIBLE, &[234_003]),
@@ -74,8 +74,9 @@ const CODE_TABLE: &[(&str, Course, &[i64])] = &[
     ("message_unknown", IMPOSSIBLE, &[99_992_354]),
     ("ticket_mismatch", IMPOSSIBLE, &[154_004]),
     ("app_not_in_chat", BLOCKED, &[234_004, 230_002, 232_011]),
-    ("external_chat", BLOCKED, &[234_009]),
+    ("external_chat", BLOCKED, &[234_009, 232_010]),
     ("restricted_mode", BLOCKED, &[234_038, 231_203]),
+    ("dlp_denied", BLOCKED, &[14_009]),
     ("message_invisible", BLOCKED, &[234_040, 230_050, 230_073]),
     ("bot_disabled", BLOCKED, &[234_007, 230_006]),
     ("user_unavailable", BLOCKED, &[230_013]),
@@ -85,7 +86,7 @@ const CODE_TABLE: &[(&str, Course, &[i64])] = &[
     ("app_not_installed", BLOCKED, &[99_991_673, 232_034]),
     ("ip_not_allowed", BLOCKED, &[99_991_401]),
     ("quota_exhausted", BLOCKED, &[99_991_403]),
-    ("credentials_rejected", BLOCKED, &[10_003, 10_014, 10_015, 20_002]),
+    ("credentials_rejected", BLOCKED, &[10_003, 10_014, 10_015, 20_002, 20_048, 99_991_543]),
     ("app_ticket_missing", BLOCKED, &[10_012, 10_016]),
     ("helpdesk_denied", BLOCKED, &[154_001, 154_003]),
     (
@@ -95,7 +96,7 @@ const CODE_TABLE: &[(&str, Course, &[i64])] = &[
     ),
     ("unauthorized", Course::EndsAfterRefresh, &[234_002, 14_005]),
     ("rate_limited", Course::Waits, &[99_991_400, 230_020, 11_232, 11_233, 11_247]),
-    ("upstream_error", Course::SoonAgain, &[2_200, 234_019, 155_000, 1_540_002, 2_250_002, 40_003]),
+    ("upstream_error", Course::SoonAgain, &[2_200, 234_019, 155_000, 1_540_002, 2_250_002, 40_003, 20_008, 20_050]),
     ("tenant_storage_error", Course::MuchLater, &[234_042]),
 ];
 

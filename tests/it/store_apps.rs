@@ -275,11 +275,13 @@ async fn the_command_line_asks_in_the_name_of_a_tenant_too() {
         (&json!("stored"), Some("tenant_b"))
     );
     run(&fetch).ended(0);
-    run("fetch lingo --all").refused("--tenant");
-    run("fetch lingo --all --tenant tenant_a").ended(0);
-    run("helpdesk subscribe").refused("--tenant");
-    let subscribed = run("helpdesk subscribe --tenant tenant_a").ended(0);
-    assert_eq!(subscribed.rows()[0]["subscribed"], true);
-    let subscribing = platform.journal().into_iter().find(|entry| entry.route == Route::HelpdeskSubscribe).unwrap();
-    assert_eq!(subscribing.tenant_key.as_deref(), Some("tenant_a"));
+    run("fetch lingo --all").refused("custom apps only");
+    let subscribed = run("helpdesk subscribe").ended(1);
+    let subscription = &subscribed.rows()[0];
+    assert_eq!(
+        (&subscription["subscribed"], &subscription["reason_code"]),
+        (&json!(false), &json!("custom_apps_only"))
+    );
+    let asked: Vec<Route> = platform.journal().into_iter().map(|entry| entry.route).collect();
+    assert!(!asked.contains(&Route::HelpdeskSubscribe) && !asked.contains(&Route::LingoEntities), "{asked:?}");
 }

@@ -1,5 +1,6 @@
 //! What went wrong once. Each test is named after it.
 
+mod codes;
 mod deliveries;
 mod local_failures;
 mod logs;
