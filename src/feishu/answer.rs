@@ -8,16 +8,19 @@
 use std::collections::VecDeque;
 use std::error::Error as _;
 use std::time::Duration;
+use std::{fmt, mem};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::body::Body;
 use super::code::{Class, classify};
 use super::file_name::mime_of;
 use super::json;
+use super::page::{self, Beginning};
 use crate::domain::download::{Upstream, Verdict};
 use crate::domain::reason::ReasonCode;
 
@@ -27,6 +30,8 @@ pub(super) const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long looking inside a success may take, so that a short body cannot drip for weeks.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2 * 60);
+/// What is said of an answer that takes longer than that.
+const TOO_SLOW: &str = "the answer is too slow";
 /// How much of the platform's message is kept; enough for the list of missing scopes.
 const MAX_MSG_CHARS: usize = 500;
 /// The longest trace id that is kept. Real ones have 34 characters.
@@ -73,7 +78,8 @@ impl Refusal {
 }
 
 /// A refusal whose immediate remedies (another token, asking in parts) are still to be tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{upstream}")]
 pub(super) struct Rejection {
     pub(super) class: Class,
     pub(super) upstream: Upstream,
@@ -113,57 +119,62 @@ impl From<Rejection> for Refusal {
 }
 
 /// An answer that holds what was asked for: its head, and its body from the first byte on.
-#[derive(Debug)]
 pub(super) struct Answer {
-    response: Response,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Body,
     /// Bytes that were looked at and are still to be handed out.
     ahead: VecDeque<Bytes>,
-    idle_timeout: Duration,
-    declared_bytes: Option<u64>,
-    received: u64,
     /// Status and trace id, for refusals that come out of the body.
     pub(super) upstream: Upstream,
 }
 
+/// How much of a body was looked at.
+enum Seen {
+    Start,
+    Everything,
+}
+
 impl Answer {
     /// Takes an answer, unless it is a refusal. No wait for a byte is longer than `idle_timeout`.
-    pub(super) async fn open(response: Response, idle_timeout: Duration) -> Result<Self, Rejection> {
-        let status = response.status();
-        let upstream = Upstream {
-            http_status: Some(status.as_u16()),
-            log_id: log_id_in(response.headers(), None),
-            ..Upstream::default()
-        };
-        let declared = response.headers().get(CONTENT_LENGTH);
-        let declared_bytes = declared.and_then(|length| length.to_str().ok()?.parse().ok());
-        let mut answer = Self { response, ahead: VecDeque::new(), idle_timeout, declared_bytes, received: 0, upstream };
+    pub(super) async fn open(mut response: Response, idle_timeout: Duration) -> Result<Self, Rejection> {
+        let (status, headers) = (response.status(), mem::take(response.headers_mut()));
+        let upstream =
+            Upstream { http_status: Some(status.as_u16()), log_id: log_id_in(&headers, None), ..Upstream::default() };
         match status {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
+                let body = Body::open(response, &headers, idle_timeout, &upstream).await?;
+                let mut answer = Self { status, headers, body, ahead: VecDeque::new(), upstream };
                 let looked = timeout(LOOK_TIMEOUT, answer.look_inside()).await;
-                looked.unwrap_or_else(|_| Err(Rejection::broken(&answer.upstream, "the answer is too slow")))?;
+                looked.unwrap_or_else(|_| Err(Rejection::broken(&answer.upstream, TOO_SLOW)))?;
+                Ok(answer)
             }
             StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => {
-                return Err(Rejection::broken(&answer.upstream, "the answer has no body"));
+                Err(Rejection::broken(&upstream, "the answer has no body"))
             }
-            other if other.is_success() => {
-                return Err(Rejection::not_a_file(&answer.upstream, format!("unexpected success {other}")));
+            other if other.is_success() => Err(Rejection::not_a_file(&upstream, format!("unexpected success {other}"))),
+            _ => {
+                let reading = read_error_body(response, &headers, idle_timeout, &upstream);
+                // What cannot be read in time is no JSON; then the status decides.
+                let body = timeout(ERROR_BODY_TIMEOUT, reading).await.unwrap_or_default();
+                let error: Value = serde_json::from_slice(&body).unwrap_or_default();
+                let code = error.get("code").and_then(Value::as_i64);
+                Err(rejection(&headers, &upstream, code, &error))
             }
-            _ => return Err(answer.read_error().await),
         }
-        Ok(answer)
     }
 
     pub(super) fn status(&self) -> StatusCode {
-        self.response.status()
+        self.status
     }
 
     pub(super) fn headers(&self) -> &HeaderMap {
-        self.response.headers()
+        &self.headers
     }
 
     /// How long the body is, if the head says so.
     pub(super) fn declared_bytes(&self) -> Option<u64> {
-        self.declared_bytes
+        self.body.declared_bytes()
     }
 
     /// The next bytes; none when the body is complete.
@@ -171,7 +182,7 @@ impl Answer {
         if let Some(bytes) = self.ahead.pop_front() {
             return Ok(Some(bytes));
         }
-        self.receive().await
+        self.body.chunk().await
     }
 
     /// The whole body as JSON, if it is no longer than `max_bytes`.
@@ -195,57 +206,55 @@ impl Answer {
         Ok(Some(String::from_utf8(body).unwrap_or_else(lossy)))
     }
 
-    async fn receive(&mut self) -> Result<Option<Bytes>, Rejection> {
-        let next = timeout(self.idle_timeout, self.response.chunk()).await;
-        let Ok(next) = next else {
-            let seconds = self.idle_timeout.as_secs_f32();
-            return Err(Rejection::broken(&self.upstream, format!("no byte came for {seconds} s")));
-        };
-        let bytes = next.map_err(|error| Rejection::broken(&self.upstream, describe(error)))?;
-        self.received += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        match self.declared_bytes {
-            Some(declared) if bytes.is_none() && declared != self.received => {
-                let received = self.received;
-                Err(Rejection::broken(&self.upstream, format!("{received} of {declared} bytes came")))
-            }
-            _ => Ok(bytes),
-        }
-    }
-
     /// Refuses what is no file although the status says success.
     async fn look_inside(&mut self) -> Result<(), Rejection> {
-        // An encoded body was asked for by nobody: something on the way has changed the bytes.
-        let encoding = self.headers().get(CONTENT_ENCODING);
-        if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(Rejection::not_a_file(&self.upstream, "the body is encoded although nobody asked for that"));
-        }
-        if self.headers().contains_key(CONTENT_DISPOSITION) {
+        if self.is_somebodys_file() {
             return Ok(());
         }
-        let content_type = self.headers().get(CONTENT_TYPE).and_then(|value| mime_of(value.to_str().ok()?));
+        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| mime_of(value.to_str().ok()?));
         if content_type.as_deref() == Some("text/html") {
             return Err(Rejection::not_a_file(&self.upstream, "a web page came instead of a file"));
         }
-        let Some(body) = self.read_ahead_if_json().await? else { return Ok(()) };
-        self.error_in(&body).map_or(Ok(()), Err)
+        if self.declared_bytes().is_some_and(|declared| declared > MAX_ERROR_BODY_BYTES as u64) {
+            return Ok(());
+        }
+        let may_be_error = |body: &[u8]| body.trim_ascii_start().first().is_none_or(|first| *first == b'{');
+        match self.look_ahead(may_be_error).await? {
+            (body, Seen::Everything) => self.error_in(&body).map_or(Ok(()), Err),
+            (_, Seen::Start) => Ok(()),
+        }
     }
 
-    /// Reads the whole body ahead, if it is short and starts like a JSON object.
-    async fn read_ahead_if_json(&mut self) -> Result<Option<Vec<u8>>, Rejection> {
-        let limit = MAX_ERROR_BODY_BYTES as u64;
-        if self.declared_bytes.is_some_and(|declared| declared > limit) {
-            return Ok(None);
+    /// Refuses a page of text that came where an image was asked for, whatever it is declared as.
+    pub(super) async fn refuse_page(&mut self) -> Result<(), Rejection> {
+        if self.is_somebodys_file() {
+            return Ok(());
         }
-        let mut body = Vec::new();
-        while let Some(bytes) = self.receive().await? {
-            body.extend_from_slice(&bytes);
-            self.ahead.push_back(bytes);
-            let starts_otherwise = body.trim_ascii_start().first().is_some_and(|first| *first != b'{');
-            if starts_otherwise || body.len() > MAX_ERROR_BODY_BYTES {
-                return Ok(None);
+        let undecided = |start: &[u8]| page::begins(start).is_none();
+        let looked = timeout(LOOK_TIMEOUT, self.look_ahead(undecided)).await;
+        let (start, _) = looked.unwrap_or_else(|_| Err(Rejection::broken(&self.upstream, TOO_SLOW)))?;
+        match page::begins(&start) {
+            Some(Beginning::Page(what)) => {
+                Err(Rejection::not_a_file(&self.upstream, format!("{what} came instead of the image")))
             }
+            _ => Ok(()),
         }
-        Ok(Some(body))
+    }
+
+    /// What comes with a name of its own is what somebody sent, whatever it looks like.
+    fn is_somebodys_file(&self) -> bool {
+        self.headers.contains_key(CONTENT_DISPOSITION)
+    }
+
+    /// Reads ahead while `wants_more` of what has come, up to [`MAX_ERROR_BODY_BYTES`].
+    async fn look_ahead(&mut self, wants_more: impl Fn(&[u8]) -> bool) -> Result<(Vec<u8>, Seen), Rejection> {
+        let mut start = self.ahead.iter().flatten().copied().collect::<Vec<u8>>();
+        while wants_more(&start) && start.len() <= MAX_ERROR_BODY_BYTES {
+            let Some(bytes) = self.body.chunk().await? else { return Ok((start, Seen::Everything)) };
+            start.extend_from_slice(&bytes);
+            self.ahead.push_back(bytes);
+        }
+        Ok((start, Seen::Start))
     }
 
     /// The error inside a success: an object with a `code` other than 0 and a `msg`.
@@ -253,40 +262,45 @@ impl Answer {
         let error: Value = serde_json::from_slice(body).ok()?;
         let code = error.get("code")?.as_i64().filter(|code| *code != 0)?;
         error.get("msg")?.as_str()?;
-        Some(self.rejection(Some(code), &error))
+        Some(rejection(&self.headers, &self.upstream, Some(code), &error))
     }
+}
 
-    /// Reads the body of an answer that is a refusal by its status.
-    async fn read_error(mut self) -> Rejection {
-        let body = timeout(ERROR_BODY_TIMEOUT, self.read_error_body()).await.unwrap_or_default();
-        let error: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let code = error.get("code").and_then(Value::as_i64);
-        self.rejection(code, &error)
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({})", self.upstream)
     }
+}
 
-    async fn read_error_body(&mut self) -> Vec<u8> {
-        let mut body = Vec::new();
-        while body.len() <= MAX_ERROR_BODY_BYTES {
-            // What broke off is no JSON; then the status decides.
-            let Ok(Some(bytes)) = self.receive().await else { break };
-            body.extend_from_slice(&bytes);
-        }
-        body
+/// Reads the body of an answer that is a refusal by its status, as far as it comes.
+async fn read_error_body(
+    response: Response,
+    headers: &HeaderMap,
+    idle_timeout: Duration,
+    upstream: &Upstream,
+) -> Vec<u8> {
+    let mut read = Vec::new();
+    let Ok(mut body) = Body::open(response, headers, idle_timeout, upstream).await else { return read };
+    while read.len() <= MAX_ERROR_BODY_BYTES {
+        let Ok(Some(bytes)) = body.chunk().await else { break };
+        read.extend_from_slice(&bytes);
     }
+    read
+}
 
-    fn rejection(&self, code: Option<i64>, error: &Value) -> Rejection {
-        let msg = error.get("msg").and_then(Value::as_str).filter(|msg| !msg.is_empty());
-        let log_id_in_body = error.pointer("/error/log_id").and_then(Value::as_str);
-        let upstream = Upstream {
-            http_status: self.upstream.http_status,
-            code,
-            msg: msg.map(|msg| msg.chars().take(MAX_MSG_CHARS).collect::<String>().replace('\0', "\u{fffd}")),
-            log_id: log_id_in(self.headers(), log_id_in_body),
-        };
-        let class = classify(code, self.status().as_u16());
-        let wait = (class == Class::RateLimited).then(|| wait_in(self.headers())).flatten();
-        Rejection { class, upstream, wait }
-    }
+/// What a refusal says, by its code and by what stands in its body.
+fn rejection(headers: &HeaderMap, upstream: &Upstream, code: Option<i64>, error: &Value) -> Rejection {
+    let msg = error.get("msg").and_then(Value::as_str).filter(|msg| !msg.is_empty());
+    let log_id_in_body = error.pointer("/error/log_id").and_then(Value::as_str);
+    let upstream = Upstream {
+        http_status: upstream.http_status,
+        code,
+        msg: msg.map(|msg| msg.chars().take(MAX_MSG_CHARS).collect::<String>().replace('\0', "\u{fffd}")),
+        log_id: log_id_in(headers, log_id_in_body),
+    };
+    let class = classify(code, upstream.http_status.unwrap_or_default());
+    let wait = (class == Class::RateLimited).then(|| wait_in(headers)).flatten();
+    Rejection { class, upstream, wait }
 }
 
 /// What went wrong with a request, down to its first cause, without the URL.

@@ -59,6 +59,10 @@ impl Client {
     pub async fn fetch(&self, target: &Target) -> Result<Download, Refusal> {
         let call = self.call_for(target)?;
         match self.send(&call).await {
+            Ok(mut answer) if is_image(target) => {
+                answer.refuse_page().await?;
+                Ok(Download::whole(answer)?)
+            }
             Ok(answer) if comes_in_parts(target) => Ok(self.fetch_with_repairs(call, answer)?),
             Ok(answer) => Ok(Download::whole(answer)?),
             Err(rejection) if rejection.class == Class::AskForParts && comes_in_parts(target) => {
@@ -138,6 +142,15 @@ impl Client {
 #[must_use]
 pub fn comes_in_parts(target: &Target) -> bool {
     matches!(target, Target::MessageResource { kind: ResourceType::File, .. } | Target::File { .. })
+}
+
+/// Whether a target is asked for as an image.
+fn is_image(target: &Target) -> bool {
+    match target {
+        Target::MessageResource { kind, .. } => *kind == ResourceType::Image,
+        Target::File { .. } => false,
+        Target::Image { .. } | Target::Baike { .. } | Target::Lingo { .. } | Target::TicketImage { .. } => true,
+    }
 }
 
 fn usable(id: &str) -> Result<&str, Rejection> {
@@ -220,6 +233,7 @@ impl fmt::Debug for Download {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::sync::Arc;
 
     use futures_util::future::join_all;
@@ -249,8 +263,15 @@ mod tests {
 
     /// What a client makes of one scripted answer.
     async fn read_once(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Result<Vec<u8>, Refusal> {
+        read_once_as(&image(), reply).await
+    }
+
+    async fn read_once_as(
+        target: &Target,
+        reply: impl Fn() -> Reply + Send + Sync + 'static,
+    ) -> Result<Vec<u8>, Refusal> {
         let platform = Platform::start(move |request, _| request.starts_with("GET").then(&reply)).await;
-        read(&platform.client().0, &image()).await
+        read(&platform.client().0, target).await
     }
 
     fn retry(reason: ReasonCode) -> Verdict {
@@ -372,10 +393,55 @@ mod tests {
             (&["Transfer-Encoding: chunked", "Content-Type: application/json"], "5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n"),
         ] {
             let sent = body.to_owned();
-            let bytes = read_once(move || answer(200, headers, &sent)).await.unwrap();
+            let file = resource(ResourceType::File);
+            let bytes = read_once_as(&file, move || answer(200, headers, &sent)).await.unwrap();
             let stored = if body.ends_with("\r\n\r\n") { r#"{"a":1}"# } else { body };
             assert_eq!(String::from_utf8(bytes).unwrap(), stored);
         }
+    }
+
+    fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes.as_ref()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_the_platform_says_may_come_in_a_coding_too() {
+        let deleted = gzip(r#"{"code":230110,"msg":"gone"}"#);
+        for (status, coding, verdict) in [
+            (200, "gzip", Verdict::End(ReasonCode::MessageDeleted)),
+            (400, "gzip", Verdict::End(ReasonCode::MessageDeleted)),
+            (200, "zstd", retry(ReasonCode::NotAFile)),
+            // What nobody can read says nothing; the status does.
+            (400, "zstd", Verdict::RetryFewTimes(ReasonCode::UnknownCode)),
+            (502, "zstd", retry(ReasonCode::UpstreamError)),
+        ] {
+            let (body, header) = (deleted.clone(), format!("Content-Encoding: {coding}"));
+            let refusal = read_once(move || answer(status, &[&header], &body)).await.unwrap_err();
+            assert_eq!(refusal.verdict, verdict, "{status} {coding}: {refusal:?}");
+        }
+        let token = gzip(r#"{"code":0,"msg":"ok","tenant_access_token":"t-coded","expire":7200}"#);
+        let platform = Platform::start(move |request, _| match request.starts_with("GET") {
+            true => request.contains("Bearer t-coded").then(|| answer(200, FILE, "png")),
+            false => Some(answer(200, &["Content-Encoding: gzip"], &token)),
+        })
+        .await;
+        assert_eq!(read(&platform.client().0, &image()).await.unwrap(), b"png");
+    }
+
+    #[tokio::test]
+    async fn parts_that_a_gateway_has_put_into_a_coding_are_what_is_inside() {
+        let total = 100_000;
+        let (file, platform) =
+            large(total, |_, range, part| answer(206, &[range, "Content-Encoding: gzip"], gzip(part))).await;
+        let bytes = read(&platform.client().0, &resource(ResourceType::File)).await.unwrap();
+        assert!(bytes == *file, "{} bytes came", bytes.len());
+        // One that is a piece of a coded whole cannot be undone, and is no file.
+        let (_, platform) =
+            large(total, |_, range, part| answer(206, &[range, "Content-Encoding: gzip"], &gzip(part)[..200])).await;
+        let refusal = read(&platform.client().0, &resource(ResourceType::File)).await.unwrap_err();
+        assert_eq!(refusal.verdict, retry(ReasonCode::TransferBroken), "{refusal:?}");
     }
 
     #[tokio::test]

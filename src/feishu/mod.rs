@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod app_ticket;
+mod body;
 pub mod client;
 pub mod code;
 pub mod content;
@@ -16,6 +17,7 @@ pub mod json;
 pub mod limit;
 pub mod messages;
 pub mod names;
+mod page;
 mod parts;
 pub mod platform_time;
 #[cfg(test)]

@@ -69,6 +69,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("sqlx", &["catalogue"]),
     ("rusqlite", &["catalogue"]),
     ("reqwest", &["feishu", "sandbox", "cli"]),
+    ("async_compression", &["feishu"]),
     ("sha2", &["feishu", "blob", "archive", "http", "sandbox"]),
     ("tempfile", &["blob", "archive"]),
     ("infer", &["blob", "sandbox"]),

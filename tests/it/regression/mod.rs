@@ -1,5 +1,6 @@
 //! What went wrong once. Each test is named after it.
 
+mod answers;
 mod codes;
 mod deliveries;
 mod local_failures;
