@@ -4,10 +4,9 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
-use tokio::signal::unix::{SignalKind, signal};
+use anyhow::ensure;
 
-use super::{Exit, Outcome, address};
+use super::{Exit, Outcome, address, signals};
 use crate::sandbox::{Sandbox, SandboxOptions};
 
 const EXAMPLES: &str = "\
@@ -50,17 +49,13 @@ pub async fn run(args: Args) -> Outcome {
     if let Some(directory) = &args.fixtures {
         ensure!(directory.is_dir(), "--fixtures: {} is not a directory", directory.display());
     }
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let shutdown = signals::shutdown()?;
     let options = SandboxOptions { listen: args.listen, fixtures: args.fixtures, ..SandboxOptions::default() };
     let sandbox = Sandbox::start(options).await?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", sandbox.base_url())?;
     stdout.flush()?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    shutdown.cancelled().await;
     sandbox.stop().await;
     Ok(Exit::Done)
 }

@@ -6,8 +6,11 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that the first SIGINT or SIGTERM cancels. A second signal ends the process at once;
-/// what was under way then is taken up at the next start.
+/// The exit code of a process that a second signal has ended: it did not finish what it was doing.
+const BROKEN_OFF: i32 = 1;
+
+/// A token that the first SIGINT or SIGTERM cancels. A second signal ends the process at once, with
+/// exit code 1; what was under way then is taken up at the next start.
 ///
 /// # Errors
 /// If the system does not let signals be caught.
@@ -24,7 +27,7 @@ pub fn shutdown() -> anyhow::Result<CancellationToken> {
             }
             if last {
                 tracing::warn!("Stopped at once by a second signal");
-                process::exit(0);
+                process::exit(BROKEN_OFF);
             }
             tracing::info!("stopping; a second signal stops at once");
             stop.cancel();

@@ -5,6 +5,7 @@ mod codes;
 mod deliveries;
 mod local_failures;
 mod logs;
+mod stopping;
 mod unreadable_deliveries;
 
 use crate::support::spawn_app;
