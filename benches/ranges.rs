@@ -14,6 +14,7 @@ use larkive::domain::secret::Secret;
 use larkive::domain::source::Target;
 use larkive::feishu::client::{Client, ClientSettings, IDLE_TIMEOUT};
 use larkive::feishu::limit::Budget;
+use larkive::feishu::outbound::Outbound;
 use larkive::feishu::platform_time::PlatformTime;
 use larkive::metrics::Metrics;
 use larkive::sandbox::samples::Media;
@@ -52,6 +53,7 @@ fn client(platform: &Sandbox) -> anyhow::Result<Client> {
         helpdesk: None,
         budget: Budget::OFF,
         idle_timeout: IDLE_TIMEOUT,
+        outbound: Outbound::default(),
     };
     Client::new(settings, Metrics::new(), PlatformTime::new(Clock::system()))
 }

@@ -37,6 +37,7 @@ use crate::domain::secret::Secret;
 use crate::feishu::client::{ClientSettings, IDLE_TIMEOUT};
 use crate::feishu::crypto::EncryptKey;
 use crate::feishu::limit::Budget;
+use crate::feishu::outbound::Outbound;
 use crate::feishu::webhook::AppKeys;
 use crate::picture::apart::this_program;
 use crate::sandbox::event::App as SampleApp;
@@ -340,6 +341,7 @@ impl Access {
             helpdesk: Some(("7000000000000000001".to_owned(), Secret::new("the stand-in takes any"))),
             budget: Budget::PLATFORM,
             idle_timeout: IDLE_TIMEOUT,
+            outbound: Outbound::default(),
         };
         Ok(Setup {
             layout,

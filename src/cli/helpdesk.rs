@@ -88,7 +88,9 @@ pub async fn run(options: Options, fetching: Fetching) -> Outcome {
     let answer = match access.kind {
         AppKind::Custom => {
             let settings = serve::client_settings(access, &fetching.settings);
-            Client::new(settings, Metrics::new(), PlatformTime::new(Clock::system()))?.subscribe_to_ticket_messages().await
+            Client::new(settings, Metrics::new(), PlatformTime::new(Clock::system()))?
+                .subscribe_to_ticket_messages()
+                .await
         }
         AppKind::Store => Err(Refusal::custom_apps_only()),
     };

@@ -79,6 +79,7 @@ pub fn client_settings(access: &PlatformAccess, settings: &Settings) -> ClientSe
         helpdesk: access.helpdesk.as_ref().map(|helpdesk| (helpdesk.id.clone(), helpdesk.token.clone())),
         budget: settings.call_budget,
         idle_timeout: IDLE_TIMEOUT,
+        outbound: settings.outbound.clone(),
     }
 }
 

@@ -41,6 +41,7 @@ use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
 use crate::domain::setting::ShownSetting;
 use crate::feishu::limit::Budget;
+use crate::feishu::outbound::Outbound;
 
 /// The settings of the service, whatever its apps are. `.env.example` explains each.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ pub struct Settings {
     pub admin_listen: AdminListen,
     /// Proxies whose forwarding headers count.
     pub trusted_proxies: TrustedProxies,
+    /// How calls leave for the platform.
+    pub outbound: Outbound,
     /// The limit of calls per app, tenant and API; off never with an official host.
     pub call_budget: Budget,
     /// How long a failing resource is tried.
@@ -226,6 +229,8 @@ fn settings(gathered: &mut Gathered, directory: &Path) -> Option<Settings> {
     let listen = values.read_or_default(&names::LISTEN, values::address, problems);
     let admin_listen = values.read(&names::ADMIN_LISTEN, values::address, problems);
     let trusted_proxies = values.read(&names::TRUSTED_PROXIES, str::parse, problems);
+    let proxy = values.read(&names::PROXY, str::parse, problems);
+    let authorities = values.read(&names::CA_FILE, |text| values::authorities(directory, text), problems);
     let call_budget = values.read_or_default(&names::CALL_BUDGET, str::parse, problems);
     let retry_for = values.read_or_default(&names::RETRY_FOR, values::retry_for, problems);
     let data = values.read_or_default(&names::DATA_DIR, |text| data_directory(directory, text), problems);
@@ -241,6 +246,7 @@ fn settings(gathered: &mut Gathered, directory: &Path) -> Option<Settings> {
         listen: listen?,
         admin_listen: admin_listen.filter(|own| Some(*own) != listen).map_or(AdminListen::Shared, AdminListen::Own),
         trusted_proxies: trusted_proxies.unwrap_or_default(),
+        outbound: Outbound { proxy, authorities: authorities.unwrap_or_default() },
         call_budget: call_budget?,
         retry_for: retry_for?,
         data: store.into_iter().fold(layout, DataLayout::with_store),

@@ -71,6 +71,9 @@ settings! {
         Means("everything is served at LARKIVE_LISTEN"), "127.0.0.1:8081";
     TRUSTED_PROXIES = "LARKIVE_TRUSTED_PROXIES", Plain,
         Means("forwarding headers are ignored"), "127.0.0.1, 10.0.0.0/8";
+    PROXY = "LARKIVE_PROXY", Secret, Means("the platform is called directly"), "http://proxy.example:3128";
+    CA_FILE = "LARKIVE_CA_FILE", Plain,
+        Means("only the system's certificate authorities are believed"), "/etc/ssl/company.pem";
     CALL_BUDGET = "LARKIVE_CALL_BUDGET", Plain, Default("50/s 1000/min"), "50/s 1000/min";
     RETRY_FOR = "LARKIVE_RETRY_FOR", Plain, Default("72h"), "72h";
     DATA_DIR = "LARKIVE_DATA_DIR", Plain, Default("./data"), "/var/lib/larkive";

@@ -3,6 +3,8 @@
 //! A rule's error completes the sentence "NAME …"; it repeats the text of plain settings only.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,11 +17,14 @@ use crate::domain::id::{AppId, path_segment};
 use crate::domain::measure::{self, NotASize, NotASpan};
 use crate::domain::resource::names;
 use crate::domain::secret::Secret;
+use crate::feishu::outbound::Authorities;
 
 /// The shortest admin token: 16 random characters cannot be guessed over a network.
 const MIN_ADMIN_TOKEN_CHARS: usize = 16;
 /// The most downloads in flight. The platform's budget is used up long before.
 const MAX_DOWNLOAD_CONCURRENCY: usize = 256;
+/// The longest file of certificates that is read; a whole system's has a quarter of a megabyte.
+const MAX_CA_FILE_BYTES: u64 = 4 << 20;
 /// The longest time to go on trying. Longer spans lead out of the years that times are written in.
 const MAX_RETRY_FOR: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
@@ -86,6 +91,21 @@ pub(super) fn size_above_zero(text: &str) -> Result<u64, String> {
 pub(super) fn download_concurrency(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|count| (1..=MAX_DOWNLOAD_CONCURRENCY).contains(count));
     count.ok_or_else(|| format!("{text:?} is not a number from 1 to {MAX_DOWNLOAD_CONCURRENCY}"))
+}
+
+/// Certificate authorities in a file.
+pub(super) fn authorities(directory: &Path, text: &str) -> Result<Authorities, String> {
+    let path = directory.join(text);
+    let read = || -> io::Result<Vec<u8>> {
+        let mut pem = Vec::new();
+        File::open(&path)?.take(MAX_CA_FILE_BYTES + 1).read_to_end(&mut pem)?;
+        Ok(pem)
+    };
+    let pem = read().map_err(|error| format!("{text:?} cannot be read ({error})"))?;
+    if pem.len() as u64 > MAX_CA_FILE_BYTES {
+        return Err(format!("{text:?} is far too long for a file of certificates"));
+    }
+    Authorities::from_pem(&pem).map_err(|error| format!("{text:?} {error}"))
 }
 
 /// A store on this machine. An absolute path only: what a relative one starts from would be a guess.

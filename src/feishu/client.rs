@@ -24,6 +24,7 @@ use super::app_ticket::{TicketBox, Tickets};
 use super::code::Class;
 use super::grant::{Applicant, Grant};
 use super::limit::{Budget, Limiter, Permit};
+use super::outbound::Outbound;
 use super::platform_time::PlatformTime;
 use super::token::{Token, Tokens};
 use crate::domain::app::AppKind;
@@ -66,6 +67,8 @@ pub struct ClientSettings {
     pub budget: Budget,
     /// How long no byte may come; [`IDLE_TIMEOUT`] outside tests.
     pub idle_timeout: Duration,
+    /// How its calls leave for the platform.
+    pub outbound: Outbound,
 }
 
 /// A client for one app. Clones share its token, its budgets and its connections.
@@ -150,9 +153,6 @@ impl Call {
 impl Client {
     /// A custom app's client that has not connected to anything yet. What its answers say of the time, `time` learns.
     ///
-    /// Proxies of the environment are not used: they would see app secrets, and a forgotten
-    /// variable would send every download through them.
-    ///
     /// # Errors
     /// The base URL is none for HTTP, or the system's root certificates cannot be read.
     pub fn new(settings: ClientSettings, metrics: Metrics, time: PlatformTime) -> anyhow::Result<Self> {
@@ -183,10 +183,10 @@ impl Client {
         time: PlatformTime,
         tokens: impl FnOnce(Arc<Applicant>) -> (Tokens, Option<Tenants>),
     ) -> anyhow::Result<Self> {
-        let ClientSettings { base_url, app_id, app_secret, helpdesk, budget, idle_timeout } = settings;
+        let ClientSettings { base_url, app_id, app_secret, helpdesk, budget, idle_timeout, outbound } = settings;
         let is_web_address = matches!(base_url.scheme(), "http" | "https") && base_url.has_host();
         ensure!(is_web_address, "the platform's base URL must start with https:// or http:// and name a host");
-        let http = http_client(&base_url).context("Failed to set up the HTTP client")?;
+        let http = http_client(&base_url, &outbound).context("Failed to set up the HTTP client")?;
         let helpdesk = helpdesk.map(|(id, token)| helpdesk_header(&id, &token)).transpose()?;
         let applicant = Applicant {
             http: http.clone(),
@@ -419,23 +419,18 @@ fn is_token_refused(answer: &Result<Answer, Rejection>) -> bool {
     matches!(answer, Err(Rejection { class: Class::Refresh(_), .. }))
 }
 
-fn http_client(base_url: &Url) -> anyhow::Result<reqwest::Client> {
+fn http_client(base_url: &Url, outbound: &Outbound) -> anyhow::Result<reqwest::Client> {
     // The first to install a provider wins; whoever it is, TLS works.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .user_agent(concat!("larkive/", env!("CARGO_PKG_VERSION")))
         // A redirect would carry the token to another host.
         .redirect(redirect::Policy::none())
         // What is sent again behind our back is missing in the budget.
         .retry(reqwest::retry::never())
-        .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT);
-    if base_url.scheme() == "http" {
-        // The stand-in platform needs no root certificates, and they are slow to load.
-        builder = builder.tls_certs_only([]);
-    }
-    Ok(builder.build()?)
+    Ok(outbound.apply(builder, base_url)?.build()?)
 }
 
 fn helpdesk_header(id: &str, token: &Secret) -> anyhow::Result<HeaderValue> {

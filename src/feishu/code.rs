@@ -152,6 +152,8 @@ pub fn classify(code: Option<i64>, http_status: u16) -> Class {
 fn classify_status(http_status: u16) -> Class {
     match http_status {
         429 => RateLimited,
+        // A proxy's word on our way out, not the platform's.
+        407 => Retry(ReasonCode::UpstreamError),
         401 => Refresh(ReasonCode::CredentialsRejected),
         400..=499 => RetryFewTimes(ReasonCode::UnknownCode),
         500.. => Retry(ReasonCode::UpstreamError),
@@ -194,6 +196,7 @@ mod tests {
             (None, 401, Refresh(ReasonCode::CredentialsRejected)),
             (Some(123_456), 401, Refresh(ReasonCode::CredentialsRejected)),
             (None, 404, unknown),
+            (None, 407, Retry(ReasonCode::UpstreamError)),
             (Some(123_456), 400, unknown),
             (Some(0), 503, Retry(ReasonCode::UpstreamError)),
             (None, 302, Retry(ReasonCode::NotAFile)),

@@ -17,6 +17,7 @@ pub mod json;
 pub mod limit;
 pub mod messages;
 pub mod names;
+pub mod outbound;
 mod page;
 mod parts;
 pub mod platform_time;

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::client::{Client, ClientSettings};
 use super::limit::Budget;
+use super::outbound::Outbound;
 use super::platform_time::PlatformTime;
 use crate::clock::Clock;
 use crate::domain::secret::Secret;
@@ -83,6 +84,7 @@ impl Platform {
             helpdesk: Some(("12345".to_owned(), Secret::new("ht-sometoken"))),
             budget: Budget::OFF,
             idle_timeout: Duration::from_secs(1),
+            outbound: Outbound::default(),
         };
         let time = PlatformTime::new(Clock::system());
         (Client::new(settings, metrics.clone(), time).unwrap(), metrics)

@@ -107,6 +107,7 @@ const STATUS_TABLE: &[(u16, &str, Course)] = &[
     (401, "credentials_rejected", Course::EndsAfterRefresh),
     (403, "unknown_code", Course::FewTries),
     (404, "unknown_code", Course::FewTries),
+    (407, "upstream_error", Course::SoonAgain),
     (418, "unknown_code", Course::FewTries),
     (429, "rate_limited", Course::Waits),
     (500, "upstream_error", Course::SoonAgain),

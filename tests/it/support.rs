@@ -25,6 +25,7 @@ use larkive::domain::time::Timestamp;
 use larkive::feishu::client::ClientSettings;
 use larkive::feishu::crypto::EncryptKey;
 use larkive::feishu::limit::Budget;
+use larkive::feishu::outbound::Outbound;
 use larkive::feishu::webhook::AppKeys;
 use larkive::sandbox::event::{App as SampleApp, MessageEvent};
 use larkive::sandbox::sender::{Reply, Sender};
@@ -183,6 +184,7 @@ pub fn app_setup(options: &Options, app_id: &str, platform: &Sandbox) -> AppSetu
         helpdesk: Some(("12345".to_owned(), Secret::new("ht-sometoken"))),
         budget: options.budget,
         idle_timeout: options.idle_timeout,
+        outbound: Outbound::default(),
     };
     AppSetup { keys, client, kind: AppKind::Custom }
 }

@@ -5,6 +5,7 @@ mod codes;
 mod deliveries;
 mod local_failures;
 mod logs;
+mod network;
 mod stopping;
 mod unreadable_deliveries;
 
