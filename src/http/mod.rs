@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod attempts;
 mod conditional;
 mod content;
 pub mod error;

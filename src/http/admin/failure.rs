@@ -45,6 +45,8 @@ pub(super) enum Failure {
     BadCursor,
     /// Nothing was selected of what can be.
     NothingSelected,
+    /// A form is larger than it needs to be.
+    TooLarge,
     /// More was ticked than a form takes ([`MAX_SELECTED`]).
     TooManySelected,
     /// As many exports are being made as there may be.
@@ -88,6 +90,7 @@ impl Failure {
             Self::BadRequest => {
                 Bilingual { zh: "无法理解这个请求。", en: "This request cannot be understood." }
             }
+            Self::TooLarge => Bilingual { zh: "提交的内容过大。", en: "What was sent is too large." },
             Self::FromElsewhere => Bilingual {
                 zh: "这个请求不是从本站页面发出的，已被拒绝。",
                 en: "This request did not come from a page of this site and was refused.",
@@ -152,6 +155,7 @@ impl ResponseError for Failure {
             Self::BadRequest | Self::BadCursor | Self::NothingSelected | Self::TooManySelected => {
                 StatusCode::BAD_REQUEST
             }
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::FromElsewhere => StatusCode::FORBIDDEN,
             Self::Busy | Self::TooManyExports => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,

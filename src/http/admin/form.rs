@@ -1,10 +1,12 @@
 //! What a form of ours posts: names and values, in order.
 
+use std::future::{Ready, ready};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::StatusCode;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::dev::UrlEncoded;
+use actix_web::error::UrlencodedError;
+use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
 use super::failure::Failure;
@@ -13,7 +15,9 @@ use crate::domain::id::ResourceId;
 /// As many resources as can be ticked: more than anybody scrolls through.
 pub(super) const MAX_SELECTED: usize = 10_000;
 /// The largest form: `id=r000000000001&` for each of those, and some more to say by how many it is too large.
-pub(super) const MAX_BYTES: usize = 2 * 17 * MAX_SELECTED;
+const MAX_BYTES: usize = 2 * 17 * MAX_SELECTED;
+/// The largest form that anybody may send: a token, or a language, and where it goes on.
+pub(super) const MAX_SMALL_BYTES: usize = 4 * 1024;
 /// How long a browser may take to send it.
 const SENT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -48,16 +52,38 @@ impl FromRequest for Form {
     type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let form = web::Form::<Vec<(String, String)>>::from_request(request, payload);
-        Box::pin(async {
-            match tokio::time::timeout(SENT_WITHIN, form).await {
-                Ok(Ok(form)) => Ok(Self(form.into_inner())),
-                // Nothing but ticks makes a form of ours this large.
-                Ok(Err(error)) if error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE => {
-                    Err(Failure::TooManySelected)
-                }
-                Ok(Err(_)) | Err(_) => Err(Failure::BadRequest),
-            }
-        })
+        let form = UrlEncoded::new(request, payload).limit(MAX_BYTES);
+        // Nothing but ticks makes a form of ours this large.
+        Box::pin(read(form, Failure::TooManySelected))
+    }
+}
+
+/// A form of which nothing was read yet, so that whoever takes it can look at other things first.
+pub(super) struct Unread {
+    request: HttpRequest,
+    payload: Payload,
+}
+
+impl Unread {
+    /// Reads it, unless it is larger than this.
+    pub(super) async fn read(mut self, max_bytes: usize) -> Result<Form, Failure> {
+        read(UrlEncoded::new(&self.request, &mut self.payload).limit(max_bytes), Failure::TooLarge).await
+    }
+}
+
+impl FromRequest for Unread {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        ready(Ok(Self { request: request.clone(), payload: payload.take() }))
+    }
+}
+
+async fn read(form: UrlEncoded<Vec<(String, String)>>, too_large: Failure) -> Result<Form, Failure> {
+    match tokio::time::timeout(SENT_WITHIN, form).await {
+        Ok(Ok(values)) => Ok(Form(values)),
+        Ok(Err(UrlencodedError::Overflow { .. })) => Err(too_large),
+        Ok(Err(_)) | Err(_) => Err(Failure::BadRequest),
     }
 }

@@ -5,7 +5,6 @@
 //! stands only in `templates/`, where every value is escaped.
 
 mod assets;
-mod attempts;
 mod cause;
 mod chart;
 mod chats;
@@ -43,17 +42,18 @@ mod vocabulary;
 use std::fmt;
 use std::sync::Arc;
 
+use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{Error, HttpRequest, HttpResponse, Route, guard, web};
 
-use self::attempts::Attempts;
 use self::export::Exports;
 use self::failure::Failure;
 use self::session::Sessions;
 use super::api::Api;
 use crate::archive::thumbnail::Thumbnails;
+use super::attempts::{Allowance, Attempts};
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
 use crate::catalogue::listing;
@@ -64,6 +64,9 @@ use crate::domain::secret::Secret;
 use crate::domain::setting::ShownSetting;
 
 /// What the pages work with; handed to the application as `web::Data<Pages>`. Cloned freely.
+/// Attempts to sign in: enough for a person with several wrong tokens at hand.
+const SIGNING_IN: Allowance = Allowance { window: Duration::from_secs(15 * 60), from_one: 10, from_network: 60 };
+
 #[derive(Clone)]
 pub struct Pages {
     catalogue: Catalogue,
@@ -95,7 +98,7 @@ impl Pages {
             clock: api.clock.clone(),
             wake: api.wake.clone(),
             sessions: Arc::default(),
-            attempts: Arc::default(),
+            attempts: Arc::new(Attempts::new(SIGNING_IN)),
             exports: Arc::default(),
             settings: settings.into(),
         }
@@ -117,7 +120,6 @@ impl fmt::Debug for Pages {
 /// Adds every page, and what is answered where there is none.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
-        .app_data(web::FormConfig::default().limit(form::MAX_BYTES))
         .service(page("/").route(read().to(overview::show)))
         .service(documentation::resource())
         .service(page("/login").route(read().to(sign_in::show)).route(web::post().to(sign_in::sign_in)))

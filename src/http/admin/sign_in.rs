@@ -8,15 +8,15 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::Pages;
-use super::attempts::TooMany;
 use super::failure::Failure;
-use super::form::Form;
+use super::form::{self, Unread};
 use super::frame::{Frame, answer, see_other};
 use super::language::{Language, texts};
 use super::local_path::LocalPath;
 use super::session::ABSOLUTE_LIMIT;
 use super::visit::{LANGUAGE_COOKIE, SESSION_COOKIE, Transport, Visit};
 use crate::feishu::crypto::same_secret;
+use crate::http::attempts::TooMany;
 use crate::log_limit::LogLimit;
 
 /// How long a browser remembers the language.
@@ -72,16 +72,19 @@ pub(super) async fn show(visit: Visit, query: web::Query<Vec<(String, String)>>)
 static LINES: LogLimit = LogLimit::new();
 
 /// `POST /login`
-pub(super) async fn sign_in(pages: web::Data<Pages>, visit: Visit, form: Form) -> Result<HttpResponse, Failure> {
+///
+/// An attempt counts before anything of it is read: who has made too many costs no more than the answer.
+pub(super) async fn sign_in(pages: web::Data<Pages>, visit: Visit, form: Unread) -> Result<HttpResponse, Failure> {
     let token = pages.admin_token.as_ref().ok_or(Failure::NoPages)?;
-    let next = destination(form.value("next"));
     let now = pages.clock.now();
     if let Err(TooMany(wait)) = pages.attempts.count(visit.client, now) {
         if let Some(left_out) = LINES.pass("too many") {
             tracing::warn!(client = %visit.client, left_out, "Refused an attempt to sign in: there were too many");
         }
-        return Ok(try_later(&visit, next, wait));
+        return Ok(try_later(&visit, wait));
     }
+    let form = form.read(form::MAX_SMALL_BYTES).await?;
+    let next = destination(form.value("next"));
     if !same_secret(form.value("token").as_bytes(), token.reveal().as_bytes()) {
         if let Some(left_out) = LINES.pass("wrong token") {
             tracing::warn!(client = %visit.client, left_out, "Somebody tried to sign in with a wrong token");
@@ -108,16 +111,17 @@ pub(super) async fn sign_out(pages: web::Data<Pages>, visit: Visit) -> HttpRespo
 }
 
 /// `POST /language`
-pub(super) async fn switch_language(visit: Visit, form: Form) -> Result<HttpResponse, Failure> {
+pub(super) async fn switch_language(visit: Visit, form: Unread) -> Result<HttpResponse, Failure> {
+    let form = form.read(form::MAX_SMALL_BYTES).await?;
     let language = Language::of_tag(form.value("language")).ok_or(Failure::BadRequest)?;
     // Nothing secret: a link from a chat may well open in the language that was chosen before.
     let cookie = cookie(LANGUAGE_COOKIE, language.tag(), REMEMBERED_FOR, visit.transport);
     Ok(with_cookie(see_other(destination(form.value("next")).as_str()), &format!("{cookie}; SameSite=Lax")))
 }
 
-fn try_later(visit: &Visit, next: LocalPath, wait: Duration) -> HttpResponse {
+fn try_later(visit: &Visit, wait: Duration) -> HttpResponse {
     let minutes = wait.as_secs().div_ceil(60);
-    let page = Page::new(visit, next, Some(Trouble::TooMany { minutes }));
+    let page = Page::new(visit, LocalPath::home(), Some(Trouble::TooMany { minutes }));
     let mut response = answer(StatusCode::TOO_MANY_REQUESTS, &page);
     response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
     response

@@ -1,7 +1,7 @@
 //! Who may use the API, and how fast: whoever has the administrator's token.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Instant;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -12,7 +12,9 @@ use actix_web::{Error, ResponseError, web};
 use super::Api;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 use crate::feishu::crypto::same_secret;
+use crate::http::attempts::{Allowance, Attempts, TooMany};
 use crate::http::error::Problem;
 use crate::http::throttle::{Rate, Throttle};
 
@@ -22,22 +24,23 @@ pub struct Throttles {
     /// Requests with the token. A program that asks without a pause leaves most of the machine to
     /// deliveries and downloads.
     requests: Throttle<()>,
-    /// Wrong tokens from one address. Enough for every program that still has an old token, far too
-    /// few for guessing one of sixteen characters.
-    wrong_tokens: Throttle<IpAddr>,
+    /// Wrong tokens. Enough for every program that still has an old token, far too few for guessing one
+    /// of sixteen characters.
+    wrong_tokens: Attempts,
 }
 
 impl Default for Throttles {
     fn default() -> Self {
-        Self::new(Rate { burst: 500, per_second: 100.0 }, Rate { burst: 100, per_second: 5.0 })
+        let wrong_tokens = Allowance { window: Duration::from_secs(20), from_one: 100, from_network: 1000 };
+        Self::new(Rate { burst: 500, per_second: 100.0 }, wrong_tokens)
     }
 }
 
 impl Throttles {
-    /// Throttles for requests with the token, and for wrong tokens from one address.
+    /// Throttles for requests with the token, and for wrong tokens.
     #[must_use]
-    pub fn new(requests: Rate, wrong_tokens: Rate) -> Self {
-        Self { requests: Throttle::new(requests), wrong_tokens: Throttle::new(wrong_tokens) }
+    pub fn new(requests: Rate, wrong_tokens: Allowance) -> Self {
+        Self { requests: Throttle::new(requests), wrong_tokens: Attempts::new(wrong_tokens) }
     }
 }
 
@@ -58,7 +61,7 @@ fn check(request: &ServiceRequest) -> Result<(), Problem> {
     let missing = || Problem::not_found("there is no such path");
     let (api, token) = api.and_then(|api| Some((api, api.admin_token.as_ref()?))).ok_or_else(missing)?;
     let given = bearer(request).ok_or_else(Problem::unauthorized)?;
-    check_token(&api.throttles, network(client(request, &api.proxies)), given, token, Instant::now())
+    check_token(&api.throttles, client(request, &api.proxies), given, token, api.clock.now())
 }
 
 /// Who has guessed too often is not even told whether the last guess was right.
@@ -67,13 +70,14 @@ fn check_token(
     client: IpAddr,
     given: &[u8],
     token: &Secret,
-    now: Instant,
+    now: Timestamp,
 ) -> Result<(), Problem> {
-    throttles.wrong_tokens.check(&client, now).map_err(Problem::too_many_requests)?;
+    let too_many = |TooMany(wait)| Problem::too_many_requests(wait);
+    throttles.wrong_tokens.check(client, now).map_err(too_many)?;
     if same_secret(given, token.reveal().as_bytes()) {
-        return throttles.requests.take((), now).map_err(Problem::too_many_requests);
+        return throttles.requests.take((), Instant::now()).map_err(Problem::too_many_requests);
     }
-    throttles.wrong_tokens.take(client, now).map_err(Problem::too_many_requests)?;
+    throttles.wrong_tokens.count(client, now).map_err(too_many)?;
     Err(Problem::unauthorized())
 }
 
@@ -91,26 +95,18 @@ fn client(request: &ServiceRequest, proxies: &TrustedProxies) -> IpAddr {
     proxies.client(peer, forwarded_for)
 }
 
-/// Who has one IPv6 address has 2⁶⁴ of them: they count as one.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn guessing_is_slowed_down_for_the_guesser_only() {
-        let once = Rate { burst: 1, per_second: 0.5 };
-        let throttles = Throttles::new(once, once);
+        let once = Allowance { window: Duration::from_secs(60), from_one: 1, from_network: 1 };
+        let throttles = Throttles::new(Rate { burst: 1, per_second: 0.5 }, once);
         let token = Secret::new("the right token");
-        let now = Instant::now();
+        let now = Timestamp::EPOCH;
         let try_as = |client: &str, given: &str| {
-            let client = network(client.parse().unwrap());
+            let client = client.parse().unwrap();
             check_token(&throttles, client, given.as_bytes(), &token, now).map_err(|p| p.status_code().as_u16())
         };
         assert_eq!(try_as("2001:db8::1", "wrong"), Err(401));

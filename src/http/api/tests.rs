@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use actix_web::body::{MessageBody, to_bytes};
 use actix_web::dev::ServiceResponse;
@@ -22,6 +23,7 @@ use crate::domain::app::AppKind;
 use crate::domain::download::State;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
+use crate::http::attempts::Allowance;
 use crate::http::throttle::Rate;
 use crate::picture::apart::Workshop;
 
@@ -144,7 +146,8 @@ async fn only_the_token_opens_the_api() {
 async fn who_asks_too_often_is_told_how_long_to_wait() {
     let mut server = Server::new().await;
     let hourly = Rate { burst: 2, per_second: 1.0 / 3600.0 };
-    server.api.throttles = Arc::new(Throttles::new(hourly, hourly));
+    let guesses = Allowance { window: Duration::from_secs(3600), from_one: 2, from_network: 2 };
+    server.api.throttles = Arc::new(Throttles::new(hourly, guesses));
     for _ in 0..2 {
         assert_eq!(server.get("/api/v1/stats").await.status, 200);
     }

@@ -76,6 +76,51 @@ async fn guessing_is_throttled_and_forgotten_after_a_while() {
 }
 
 #[tokio::test]
+async fn forms_of_a_third_of_a_megabyte_were_read_before_anybody_had_signed_in() {
+    let app = spawn_app().await;
+    let browser = Browser::new(&app);
+    let padding = "x".repeat(4096);
+    let token = [("token", ADMIN_TOKEN), ("padding", &padding)];
+    assert_eq!(browser.post("/login", &token).await.status(), 413);
+    let language = [("language", "en"), ("padding", &padding)];
+    let answer = browser.post("/language", &language).await;
+    assert_eq!(answer.status(), 413);
+    assert!(answer.text().await.unwrap().contains("too large"));
+    assert_eq!(browser.post("/language", &language[..1]).await.status(), 303);
+}
+
+#[tokio::test]
+async fn attempts_to_sign_in_that_could_not_be_read_were_not_counted() {
+    let app = spawn_app().await;
+    let mut browser = Browser::new(&app);
+    let padding = "x".repeat(4096);
+    for _ in 0..10 {
+        assert_eq!(browser.post("/login", &[("token", &padding)]).await.status(), 413);
+    }
+    assert_eq!(browser.sign_in(ADMIN_TOKEN, "/").await.status(), 429);
+}
+
+#[tokio::test]
+async fn guesses_from_one_network_locked_every_administrator_out() {
+    let behind_proxy = Options { trusted_proxies: "127.0.0.1".parse().unwrap(), ..Options::default() };
+    let app = spawn_app_with(behind_proxy).await;
+    let browser = Browser::new(&app);
+    let from = async |client: &str, token: &str| {
+        let headers = [("sec-fetch-site", "same-origin"), ("x-forwarded-for", client)];
+        browser.ask(Method::POST, "/login", &headers, Some(&[("token", token)])).await.status().as_u16()
+    };
+    for guesser in 0..700 {
+        assert_eq!(from(&format!("2001:db8:0:{guesser:x}::1"), "a guess").await, 403);
+    }
+    for client in ["192.0.2.1", "2001:db8:1::1", "2001:db8:0:ffff::1"] {
+        assert_eq!(from(client, ADMIN_TOKEN).await, 303, "{client}");
+    }
+    for guess in 0..9 {
+        assert_eq!(from("2001:db8::1", "a guess").await, if guess < 2 { 403 } else { 429 }, "{guess}");
+    }
+}
+
+#[tokio::test]
 async fn sessions_end_by_signing_out_by_time_and_by_a_new_start() {
     let app = spawn_app().await;
     let browser = Browser::signed_in(&app).await;
