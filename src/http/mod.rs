@@ -7,10 +7,12 @@ mod conditional;
 mod content;
 pub mod error;
 pub mod health;
+mod host;
 pub mod throttle;
 pub mod thumbnail;
 pub mod webhook;
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Route, guard};
 
@@ -21,12 +23,13 @@ pub fn configure_public(config: &mut ServiceConfig) {
 
 /// What only operators and administrators should reach.
 pub fn configure_admin(config: &mut ServiceConfig) {
-    config
+    let routes = web::scope("")
         .route("/readyz", read().to(health::ready))
         .route("/metrics", read().to(health::metrics))
         // Before the API: its description has a page for who has signed in.
         .configure(admin::configure)
         .configure(api::configure);
+    config.service(routes.wrap(from_fn(host::check)));
 }
 
 /// GET, and HEAD with the same headers.
