@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,6 +161,7 @@ impl App {
         let lock = lock(&layout.directory)?;
         let public = bind(setup.listen)?;
         let admin = setup.admin_listen.map(bind).transpose()?;
+        warn_of_onlookers(layout);
         let catalogue = Catalogue::open(&layout.catalogue).await?;
         let store = Store::open(&layout.store, &layout.spool)
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
@@ -401,12 +403,27 @@ async fn warn_of_strangers(catalogue: &Catalogue, apps: &[AppId]) -> anyhow::Res
 fn lock(data_dir: &Path) -> anyhow::Result<File> {
     let path = data_dir.join(LOCK_FILE);
     let file = File::options()
+/// Names directories that were there already and that others may look into. What is made in them is private all
+/// the same.
+fn warn_of_onlookers(layout: &DataLayout) {
+    let elsewhere = Some(&layout.store).filter(|store| !store.starts_with(&layout.directory));
+    for directory in [&layout.directory].into_iter().chain(elsewhere) {
+        let Ok(mode) = std::fs::metadata(directory).map(|found| found.permissions().mode() & 0o777) else { continue };
+        if mode & 0o077 != 0 {
+            let path = directory.display();
+            tracing::warn!(path = %path, mode = format!("{mode:o}"),
+                "Others on this machine may look into {path}: chmod 700 keeps them out");
+        }
+    }
+}
+
         .create(true)
         .truncate(false)
         .write(true)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
     file.try_lock().map_err(|error| match error {
+        .mode(0o600)
         std::fs::TryLockError::WouldBlock => anyhow::anyhow!(
             "another larkive serves {}; stop it, or give this one another LARKIVE_DATA_DIR",
             data_dir.display()

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -63,7 +63,7 @@ impl Staging {
     pub(super) fn begin(spool: &Path, prefix: &str, limit_bytes: u64) -> io::Result<Self> {
         let (file, path) = loop {
             let path = spool.join(format!("{prefix}-{:016x}", fastrand::u64(..)));
-            let file = File::create_new(&path)?;
+            let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
             let path = SpoolPath { path, kept: false };
             file.lock()?;
             // Before it was locked it was nobody's, and may have been swept.

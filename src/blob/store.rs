@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -55,8 +55,8 @@ impl Store {
     /// # Errors
     /// If a directory cannot be created or written, or the two cannot share a file.
     pub fn open(root: &Path, spool: &Path) -> io::Result<Self> {
-        make_directory(root)?;
-        make_directory(spool)?;
+        make_private_directory(root)?;
+        make_private_directory(spool)?;
         try_placing(root, spool)?;
         sweep(spool)?;
         let kept = Kept::find(spool)?;
@@ -190,7 +190,7 @@ impl Places {
     fn place(&self, file: &Path, target: &Path) -> io::Result<Placed> {
         match move_or_link(file, target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(target.parent().unwrap_or(&self.root))?;
+                create_private(target.parent().unwrap_or(&self.root))?;
                 move_or_link(file, target)
             }
             other => other,
@@ -248,14 +248,15 @@ fn digest_of(path: &Path) -> io::Result<Digest> {
     }
 }
 
-/// Creates a directory with everything above it, and makes their entries durable.
+/// Creates a directory for its owner alone, with everything above it, and makes their entries durable. One
+/// that is there already stays as its owner wants it.
 ///
 /// # Errors
 /// If it cannot be created or synced.
-pub fn make_directory(path: &Path) -> io::Result<()> {
+pub fn make_private_directory(path: &Path) -> io::Result<()> {
     let missing: Vec<PathBuf> =
         path.ancestors().take_while(|ancestor| !ancestor.exists()).map(Path::to_owned).collect();
-    fs::create_dir_all(path)?;
+    create_private(path)?;
     for created in missing {
         if let Some(parent) = created.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             File::open(parent)?.sync_all()?;
@@ -264,18 +265,9 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// The same for a directory whose files are for its owner alone. One that is there already stays as
-/// its owner wants it.
-///
-/// # Errors
-/// If it cannot be created or synced.
-pub fn make_private_directory(path: &Path) -> io::Result<()> {
-    let is_new = !path.exists();
-    make_directory(path)?;
-    if is_new {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-    }
-    Ok(())
+/// Creates a directory for its owner alone, and what is missing above it.
+pub(super) fn create_private(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// How a file came to its place.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::key::thumbnail_path;
-use super::store::make_private_directory;
+use super::store::{create_private, make_private_directory};
 use crate::domain::digest::Digest;
 
 /// Where thumbnails are while they are being made; emptied when the cache is opened.
@@ -83,7 +83,7 @@ impl Thumbnails {
     /// If the file system fails.
     pub fn draft(&self) -> io::Result<Draft> {
         let directory = self.root.join(DRAFTS);
-        fs::create_dir_all(&directory)?;
+        create_private(&directory)?;
         NamedTempFile::new_in(directory).map(Draft)
     }
 
@@ -130,7 +130,7 @@ impl Thumbnails {
     }
 
     fn put(&self, path: &Path, draft: Draft) -> io::Result<()> {
-        fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
+        create_private(path.parent().unwrap_or(&self.root))?;
         draft.0.persist(path)?;
         Ok(())
     }

@@ -8,6 +8,7 @@ mod by_hand;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -367,7 +368,10 @@ fn data_layout(wanted: Option<&Path>) -> anyhow::Result<(DataLayout, Option<Temp
     }
     let name = format!("larkive-demo-{:016x}", fastrand::u64(..));
     let directory = std::env::temp_dir().join(name);
-    std::fs::create_dir(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
     Ok((DataLayout::within(&directory), Some(Temporary(directory))))
 }
 

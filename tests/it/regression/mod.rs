@@ -3,6 +3,7 @@
 mod answers;
 mod codes;
 mod deliveries;
+mod files;
 mod host;
 mod local_failures;
 mod logs;
