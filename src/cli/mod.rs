@@ -16,6 +16,7 @@ pub mod list;
 pub mod man;
 pub mod named;
 pub mod output;
+pub mod privacy;
 pub mod record;
 pub mod retry;
 pub mod sandbox;
@@ -145,6 +146,10 @@ pub fn run() -> ExitCode {
 
 fn start(words: Words) -> Outcome {
     let sources = Sources::of_process(words.config).context("cannot see the working directory")?;
+    if matches!(words.command, Command::Serve(_) | Command::Demo(_)) {
+        // Before there are any further threads.
+        privacy::protect().context("cannot keep other processes out of this one")?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)

@@ -3,7 +3,8 @@
 //! The process is this program again, started with [`COMMAND`]. It gets a picture as its input and a
 //! file for what it makes, and nothing else: no environment, no terminal. The first thing it does is to
 //! give up what it does not need. A decoder that is led astray by a hostile file can neither
-//! take the memory or the time of the service, nor open a file, a connection or another process.
+//! take the memory or the time of the service, nor open a file, a connection or another process. On Linux
+//! it can make no other calls than the few that its work takes, or does not work at all.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write as _};
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, setrlimit};
 use tokio::process::Command;
 
@@ -36,6 +39,8 @@ const NICENESS: i32 = 5;
 /// How the process says that it made nothing. 0 to 2 mean what they mean for every command.
 const TOO_LARGE: u8 = 10;
 const UNREADABLE: u8 = 11;
+/// How it says that it cannot be confined, and therefore looked at nothing.
+const UNCONFINED: u8 = 12;
 
 /// Starts such processes.
 #[derive(Debug, Clone)]
@@ -83,6 +88,10 @@ fn verdict(ended: ExitStatus) -> io::Result<Result<(), Refusal>> {
     if ended.success() {
         return Ok(Ok(()));
     }
+    if ended.code() == Some(UNCONFINED.into()) {
+        let message = "there are no thumbnails: this kernel has no filters for system calls (seccomp), without which no picture is decoded";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+    }
     if ended.code() == Some(2) || signalled(Signal::TERM) || signalled(Signal::KILL) {
         return Err(io::Error::other(format!("the process for a thumbnail could not do its work: {ended}")));
     }
@@ -107,13 +116,14 @@ pub fn work() -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(Refusal::TooLarge)) => ExitCode::from(TOO_LARGE),
         Ok(Err(Refusal::Unreadable | Refusal::Broke)) => ExitCode::from(UNREADABLE),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => ExitCode::from(UNCONFINED),
         Err(_) => ExitCode::from(2),
     }
 }
 
 fn work_within_limits() -> io::Result<Result<(), Refusal>> {
     let picture = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    give_up_the_rest()?;
+    give_up_the_rest(&picture)?;
     match shrink(BufReader::new(picture)) {
         Ok(small) => {
             let mut out = io::stdout().lock();
@@ -125,17 +135,33 @@ fn work_within_limits() -> io::Result<Result<(), Refusal>> {
 }
 
 /// Gives up, for good, everything that making a small picture does not need.
-fn give_up_the_rest() -> io::Result<()> {
+fn give_up_the_rest(picture: &File) -> io::Result<()> {
     // At the first limit the system says why it ends the process, at the second it does not.
     limit(Resource::Cpu, MAX_CPU_SECONDS, MAX_CPU_SECONDS + 1)?;
     limit(Resource::Fsize, MAX_MADE_BYTES, MAX_MADE_BYTES)?;
-    for unneeded in [Resource::Nofile, Resource::Nproc, Resource::Core] {
+    // Not of processes: the decoder of JPEG has threads, and the limit of those counts what the same user has
+    // elsewhere.
+    for unneeded in [Resource::Nofile, Resource::Core] {
         limit(unneeded, 0, 0)?;
     }
     if cfg!(target_os = "linux") {
         limit(Resource::As, MAX_MEMORY_BYTES, MAX_MEMORY_BYTES)?;
     }
     nice(NICENESS)?;
+    confine(picture)
+}
+
+/// Nobody can look into this process, and it can make no more calls than it needs. Last of all, because
+/// none of what comes before could be done after it.
+#[cfg(target_os = "linux")]
+fn confine(picture: &File) -> io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    super::confinement::confine(picture.as_fd())
+}
+
+/// Elsewhere the limits are all there is.
+#[cfg(not(target_os = "linux"))]
+fn confine(_: &File) -> io::Result<()> {
     Ok(())
 }
 

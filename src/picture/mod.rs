@@ -4,6 +4,8 @@
 //! which may take little memory and time and nothing else of the machine; [`shrink`] is what happens there.
 
 pub mod apart;
+#[cfg(target_os = "linux")]
+mod confinement;
 mod jpeg;
 pub mod shrink;
 

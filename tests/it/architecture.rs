@@ -76,6 +76,8 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("image", &["picture"]),
     ("jpeg_decoder", &["picture"]),
     ("webp", &["picture"]),
+    ("seccompiler", &["picture"]),
+    ("libc", &["picture"]),
     ("actix_web", &["http", "app"]),
     ("prometheus_client", &["metrics"]),
     ("clap", &["cli"]),

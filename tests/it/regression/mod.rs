@@ -2,6 +2,7 @@
 
 mod answers;
 mod codes;
+mod confinement;
 mod deliveries;
 mod files;
 mod host;
