@@ -3,7 +3,8 @@
 use super::failure::Failure;
 use super::item::Item;
 use super::language::Language;
-use super::vocabulary::{Time, visible_lines};
+use super::pictured::{self, Piece};
+use super::vocabulary::{self, Time, visible_lines};
 use crate::catalogue::listing::message::{self, Message};
 use crate::catalogue::listing::resource::Resource;
 use crate::catalogue::listing::{self, PageRequest};
@@ -12,11 +13,14 @@ use crate::clock::Clock;
 use crate::domain::filter::Filter;
 use crate::domain::message::Problem;
 use crate::domain::readable::visible;
+use crate::domain::resource::Role;
 
 /// Messages shown before and after the one that matters.
 const EACH: u32 = 3;
 /// Resources shown with all of them.
 const MAX_RESOURCES: u32 = 60;
+/// The type of messages whose text is what somebody typed.
+const PLAIN: &str = "text";
 /// How much of a message's text is shown.
 const MAX_CHARS: usize = 2000;
 
@@ -24,9 +28,11 @@ const MAX_CHARS: usize = 2000;
 #[derive(Debug)]
 pub(super) struct Turn {
     pub(super) sender: Option<String>,
-    pub(super) kind: String,
-    pub(super) text: Option<String>,
+    /// What it is, where nothing that is shown of it tells.
+    pub(super) kind: Option<String>,
+    pub(super) text: Vec<Piece>,
     pub(super) sent_at: Time,
+    /// What came with it, but for the pictures that stand in its text.
     pub(super) items: Vec<Item>,
     /// Whether it is the message that the resource came with.
     pub(super) is_own: bool,
@@ -62,18 +68,37 @@ async fn own_message(catalogue: &Catalogue, resource: &Resource) -> Result<Optio
 fn turn(message: &Message, own: &Message, resources: &[Resource], language: Language) -> Turn {
     let of_message = |resource: &&Resource| resource.message_id.as_ref() == Some(&message.message_id);
     // Listings are newest first; within a message that is the last one first.
-    let items = resources.iter().rev().filter(of_message).map(|resource| Item::new(resource, language)).collect();
+    let mut attached: Vec<&Resource> = resources.iter().rev().filter(of_message).collect();
+    let text = text(message, &mut attached, language);
+    // A forward that is still to be opened shows nothing of what is in it.
+    let tells_nothing = text.is_empty() && attached.iter().all(|resource| resource.role == Role::Forward);
+    let items = attached.into_iter().map(|resource| Item::new(resource, language)).collect();
     let sender = message.sender.name.as_deref().or(message.sender.open_id.as_ref().map(|id| id.as_str()));
     Turn {
         sender: sender.map(visible),
-        kind: visible(&message.message_type),
-        text: message.text.as_deref().map(shortened).filter(|text| !text.trim().is_empty()),
+        kind: tells_nothing.then(|| vocabulary::message_type(&message.message_type, language)),
+        text,
         sent_at: message.sent_at.unwrap_or(message.seen_at).into(),
         items,
         is_own: message.message_id == own.message_id,
         is_recalled: message.recalled_at.is_some(),
         is_unreadable: message.problem == Some(Problem::ContentUnreadable),
     }
+}
+
+/// What a message says, with the pictures that stand in it, which are taken from what is attached. What people type as
+/// plain text means what it says.
+fn text(message: &Message, attached: &mut Vec<&Resource>, language: Language) -> Vec<Piece> {
+    let text = message.text.as_deref().map(shortened).filter(|text| !text.trim().is_empty()).unwrap_or_default();
+    if message.message_type == PLAIN {
+        return if text.is_empty() { Vec::new() } else { vec![Piece::Words(text)] };
+    }
+    let all = attached.clone();
+    pictured::pieces(&text, |key| {
+        let resource = pictured::with_key(&all, key)?;
+        attached.retain(|other| other.id != resource.id);
+        Some(Item::new(resource, language))
+    })
 }
 
 fn shortened(text: &str) -> String {

@@ -26,6 +26,7 @@ mod language;
 mod local_path;
 mod overview;
 mod payload;
+mod pictured;
 mod preview;
 mod query;
 mod question;

@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::frame::{Frame, Section, answer, see_other};
 use super::item::Item;
 use super::language::{Language, texts};
+use super::pictured::Piece;
 use super::preview::{Extent, Form, Preview};
 use super::visit::SignedIn;
 use super::vocabulary::{self, Time, visible_lines};
@@ -39,6 +40,7 @@ texts! {
         unreadable = "记录为已归档，但读不到文件内容，原因见日志。",
             "Recorded as stored, but the bytes cannot be read; the log says why.";
         waiting = "还没有下载到内容。", "The bytes are not here yet.";
+        nothing = "没有内容可显示，原因见上方。", "There is nothing to show; the reason stands above.";
         what_to_do = "如何处理", "What to do";
         who = "处理人：", "Who can do it: ";
         reason_code = "原因代码：", "Reason code: ";
@@ -48,6 +50,7 @@ texts! {
         conversation = "会话上下文", "In the conversation";
         own_message = "当前消息", "This message";
         recalled = "已撤回", "Recalled";
+        picture = "图片", "Picture";
         unreadable_message = "消息内容无法解析", "The message could not be read";
         will_retry = "稍后重试", "Tried again later";
     }
@@ -60,8 +63,8 @@ struct Page {
     frame: Frame,
     texts: &'static Texts,
     item: Item,
-    /// What stands where the picture would be; nothing if it ended without bytes.
-    shown: Option<Shown>,
+    /// What stands where the picture would be.
+    shown: Shown,
     trouble: Option<Trouble>,
     can_retry: bool,
     /// Whether it will look different soon, without the reader doing anything.
@@ -80,6 +83,8 @@ enum Shown {
     OnlyDownload,
     Unreadable,
     Waiting,
+    /// It ended without bytes.
+    Nothing,
 }
 
 /// Why it is not stored, and what to do about it.
@@ -142,11 +147,11 @@ pub(super) async fn retry(
     Ok(see_other(&format!("/resources/{id}")))
 }
 
-async fn shown(pages: &Pages, resource: &Resource) -> Option<Shown> {
+async fn shown(pages: &Pages, resource: &Resource) -> Shown {
     match resource.state {
-        State::Stored => Some(shown_of_stored(pages, resource).await),
-        State::Pending | State::Running => Some(Shown::Waiting),
-        State::Blocked | State::Gone | State::Impossible => None,
+        State::Stored => shown_of_stored(pages, resource).await,
+        State::Pending | State::Running => Shown::Waiting,
+        State::Blocked | State::Gone | State::Impossible => Shown::Nothing,
     }
 }
 

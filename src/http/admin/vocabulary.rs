@@ -34,6 +34,33 @@ pub(super) fn role(role: Role, language: Language) -> &'static str {
 }
 
 /// What a chat of one person with the bot is called.
+/// What a type of message is called; one that nobody knows keeps its name.
+pub(super) fn message_type(kind: &str, language: Language) -> String {
+    let known = match kind {
+        "text" => language.pick("文本", "Text"),
+        "post" => language.pick("富文本", "Rich text"),
+        "image" => language.pick("图片", "Image"),
+        "file" => language.pick("文件", "File"),
+        "folder" => language.pick("文件夹", "Folder"),
+        "audio" => language.pick("语音", "Audio"),
+        "media" | "video" => language.pick("视频", "Video"),
+        "sticker" => language.pick("表情包", "Sticker"),
+        "interactive" => language.pick("卡片", "Card"),
+        "merge_forward" => language.pick("转发的聊天记录", "Forwarded messages"),
+        "share_chat" => language.pick("群名片", "Shared chat"),
+        "share_user" => language.pick("个人名片", "Shared contact"),
+        "system" => language.pick("系统消息", "System message"),
+        "location" => language.pick("位置", "Location"),
+        "hongbao" => language.pick("红包", "Red packet"),
+        "video_chat" => language.pick("视频会议", "Video meeting"),
+        "todo" => language.pick("任务", "Task"),
+        "vote" => language.pick("投票", "Vote"),
+        "calendar" | "share_calendar_event" | "general_calendar" => language.pick("日程", "Calendar event"),
+        other => return visible(other),
+    };
+    known.to_owned()
+}
+
 pub(super) fn direct_chat(language: Language) -> &'static str {
     language.pick("单聊", "Direct chat")
 }

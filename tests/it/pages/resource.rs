@@ -140,6 +140,63 @@ async fn a_resource_stands_among_the_messages_of_its_chat() {
 }
 
 #[tokio::test]
+async fn pictures_in_a_text_stood_there_as_markdown() {
+    let app = spawn_app().await;
+    let (shown, refused) = (Media::Png.key(1), Media::Png.key(2));
+    app.fault(json!({"key": refused, "do": {"answer": {"status": 400, "code": 234_038, "msg": "restricted"}}}));
+    let text = format!("before ![图]({shown}) after\n![]({refused})\n![web](https://example.com/a.png)");
+    let body = json!({"content": [[{"tag": "md", "text": text}]]});
+    app.deliver(&event::post("om_1", &body)).await;
+    app.drain().await;
+    let browser = Browser::signed_in(&app).await;
+    let ids = [app.resource(&shown).await.resource.id, app.resource(&refused).await.resource.id];
+    let html = browser.page(&format!("/resources/{}", ids[0])).await;
+    let conversation = between(&html, "<ol class=\"turns\">", "</ol>").pop().unwrap();
+    assert!(!conversation.contains("![图]") && !conversation.contains("![]"), "{conversation}");
+    assert!(!conversation.contains(&shown) && !conversation.contains(&refused), "{conversation}");
+    for id in &ids {
+        assert_eq!(conversation.matches(&format!("href=\"/resources/{id}\"")).count(), 1, "{conversation}");
+    }
+    assert!(conversation.contains("before ") && conversation.contains(" after"), "{conversation}");
+    assert!(conversation.contains("![web](https://example.com/a.png)"), "it is none of ours: {conversation}");
+}
+
+#[tokio::test]
+async fn a_forward_stood_in_the_conversation_as_its_type() {
+    let app = spawn_app().await;
+    app.deliver(&event::merge_forward("om_1")).await;
+    app.deliver(&event::MessageEvent::new("om_2", "share_chat", r#"{"chat_id":"oc_9"}"#)).await;
+    app.deliver(&event::MessageEvent::new("om_3", "from_the_future", "{}")).await;
+    app.deliver(&event::image("om_4", &Media::Png.key(4))).await;
+    app.drain().await;
+    let mut browser = Browser::signed_in(&app).await;
+    let path = format!("/resources/{}", app.resource(&Media::Png.key(4)).await.resource.id);
+    for (language, words) in [
+        ("zh", ["转发的聊天记录", "群名片", "from_the_future"]),
+        ("en", ["Forwarded messages", "Shared chat", "from_the_future"]),
+    ] {
+        browser.language = language;
+        let html = browser.page(&path).await;
+        let conversation = between(&html, "<ol class=\"turns\">", "</ol>").pop().unwrap();
+        assert!(!conversation.contains("[merge_forward]") && !conversation.contains("share_chat"), "{conversation}");
+        assert!(words.iter().all(|word| conversation.contains(word)), "{conversation}");
+    }
+}
+
+#[tokio::test]
+async fn a_resource_without_bytes_left_an_empty_column() {
+    let app = spawn_app().await;
+    let key = Media::Png.key(1);
+    app.fault(json!({"key": key, "do": {"answer": {"status": 400, "code": 234_038, "msg": "restricted"}}}));
+    app.deliver(&event::image("om_1", &key)).await;
+    app.drain().await;
+    let browser = Browser::signed_in(&app).await;
+    let html = browser.page(&format!("/resources/{}", app.resource(&key).await.resource.id)).await;
+    let main = between(&html, "<div class=\"detail-main\">", "<section").pop().unwrap();
+    assert!(main.contains("class=\"nothing\"") && main.contains("There is nothing to show"), "{main}");
+}
+
+#[tokio::test]
 async fn what_is_blocked_says_why_and_is_stored_after_a_retry() {
     let app = spawn_app().await;
     let keys = [Media::Png.key(1), Media::Png.key(2), Media::Png.key(3)];
