@@ -43,6 +43,7 @@ use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
 use crate::domain::setting::ShownSetting;
 use crate::domain::time::Timestamp;
+use crate::domain::zone::Zone;
 use crate::feishu::client::ClientSettings;
 use crate::feishu::platform_time::PlatformTime;
 use crate::feishu::webhook::AppKeys;
@@ -102,6 +103,8 @@ pub struct Setup {
     pub on_recall: OnRecall,
     /// Below this many free bytes downloads pause.
     pub min_free_bytes: u64,
+    /// At whose midnight days begin.
+    pub time_zone: Zone,
     /// The configuration as the pages show it.
     pub shown_settings: Vec<ShownSetting>,
     /// Where this program lies: it is started again for each thumbnail.
@@ -158,11 +161,11 @@ impl App {
         let layout = &setup.layout;
         make_private_directory(&layout.directory)
             .with_context(|| format!("cannot create the data directory {}", layout.directory.display()))?;
+        warn_of_onlookers(layout);
         let lock = lock(&layout.directory)?;
         let public = bind(setup.listen)?;
         let admin = setup.admin_listen.map(bind).transpose()?;
-        warn_of_onlookers(layout);
-        let catalogue = Catalogue::open(&layout.catalogue).await?;
+        let catalogue = Catalogue::open(&layout.catalogue).await?.in_zone(setup.time_zone.clone());
         let store = Store::open(&layout.store, &layout.spool)
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
         let thumbnails = ThumbnailCache::open(&layout.thumbnails)
@@ -400,9 +403,6 @@ async fn warn_of_strangers(catalogue: &Catalogue, apps: &[AppId]) -> anyhow::Res
     Ok(())
 }
 
-fn lock(data_dir: &Path) -> anyhow::Result<File> {
-    let path = data_dir.join(LOCK_FILE);
-    let file = File::options()
 /// Names directories that were there already and that others may look into. What is made in them is private all
 /// the same.
 fn warn_of_onlookers(layout: &DataLayout) {
@@ -417,13 +417,16 @@ fn warn_of_onlookers(layout: &DataLayout) {
     }
 }
 
+fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    let path = data_dir.join(LOCK_FILE);
+    let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
     file.try_lock().map_err(|error| match error {
-        .mode(0o600)
         std::fs::TryLockError::WouldBlock => anyhow::anyhow!(
             "another larkive serves {}; stop it, or give this one another LARKIVE_DATA_DIR",
             data_dir.display()

@@ -3,9 +3,23 @@
 
 document.documentElement.classList.add("has-script");
 
-// Times are sent in UTC; a browser knows its reader's own time.
+// Times are sent by the clocks of the archive's time zone; a browser knows how its reader's language writes them.
+function timeFormat() {
+  const { lang } = document.documentElement;
+  const style = { dateStyle: "medium", timeStyle: "short" };
+  try {
+    return new Intl.DateTimeFormat(lang, { ...style, timeZone: document.body.dataset.timeZone });
+  } catch {
+    // A browser that is older than the zone: what was sent stays.
+    return undefined;
+  }
+}
+
 function showLocalTimes(root) {
-  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  const format = timeFormat();
+  if (!format) {
+    return;
+  }
   for (const time of root.querySelectorAll("time[datetime]")) {
     const date = new Date(time.dateTime);
     if (!Number.isNaN(date.valueOf())) {

@@ -133,7 +133,9 @@ impl Question {
 }
 
 fn now() -> anyhow::Result<Timestamp> {
-    Ok("2030-01-01T00:00:00Z".parse::<larkive::domain::filter::Moment>()?.resolve(Timestamp::EPOCH))
+    Ok("2030-01-01T00:00:00Z"
+        .parse::<larkive::domain::filter::Moment>()?
+        .resolve(Timestamp::EPOCH, &larkive::domain::zone::Zone::default()))
 }
 
 fn filter(pairs: &[(&str, &str)]) -> anyhow::Result<Filter> {

@@ -32,6 +32,7 @@ use crate::domain::download::State;
 use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
 use crate::domain::time::Timestamp;
+use crate::domain::zone::Zone;
 
 /// Resources named one by one that are read at once.
 const STRIDE: usize = 500;
@@ -164,6 +165,8 @@ struct Packing<P> {
     folder: Folder,
     manifest: Manifest,
     index: Index,
+    /// Whose days the folders are of.
+    zone: Zone,
     summary: Summary,
     watcher: Watcher,
 }
@@ -172,19 +175,21 @@ impl<P: Package> Packing<P> {
     fn begin(export: &Export, package: P, spool: &Path) -> anyhow::Result<Self> {
         let manifest = Manifest::begin(spool, export.now)
             .with_context(|| format!("cannot create temporary files in {}", spool.display()))?;
+        let zone = export.catalogue.zone().clone();
         Ok(Self {
             package,
             blobs: export.blobs.clone(),
             folder: Folder::default(),
             manifest,
-            index: Index::new(export.now),
+            index: Index::new(export.now, zone.clone()),
+            zone,
             summary: Summary::default(),
             watcher: export.watcher.clone(),
         })
     }
 
     fn add(&mut self, resource: &Resource) -> anyhow::Result<()> {
-        let path = Folder::path_of(resource);
+        let path = Folder::path_of(resource, &self.zone);
         if path != self.folder.path() {
             self.complete_folder()?;
             self.folder = Folder::new(path);

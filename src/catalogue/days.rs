@@ -1,20 +1,31 @@
-//! Days: what came in and what became safe on each of them, kept by triggers with every change.
+//! Days: what came in and what became safe on each of them.
+//!
+//! Triggers count by quarters of an hour with every change. A day of any time zone is made up of those: no zone has
+//! been anything else than whole quarters away from UTC since there are chats to archive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::{Catalogue, CatalogueError};
 use crate::domain::day::Day;
 use crate::domain::resource::Role;
+use crate::domain::time::Timestamp;
+use crate::domain::zone::Zone;
+
+/// Milliseconds in a quarter of an hour.
+const QUARTER_MS: i64 = 900_000;
+/// As many quarters as a day can have, where clocks are put back by an hour.
+const QUARTERS_OF_DAY: u32 = 100;
 
 /// What one day brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DayTally {
-    /// The day, in UTC.
+    /// The day, in the archive's time zone.
     pub day: Day,
     /// Resources that were first seen on it.
     pub found: u64,
@@ -40,74 +51,88 @@ impl DayTally {
 /// If the catalogue cannot be read.
 pub async fn up_to(catalogue: &Catalogue, until: Day, days: u32) -> Result<Vec<DayTally>, CatalogueError> {
     let mut snapshot = catalogue.snapshot().await?;
-    let mut known: BTreeMap<Day, DayTally> =
-        read(snapshot.connection(), until, days).await?.into_iter().map(|tally| (tally.day, tally)).collect();
-    Ok(until.and_before(days).map(|day| known.remove(&day).unwrap_or_else(|| DayTally::empty(day))).collect())
+    let days: BTreeSet<Day> = until.and_before(days).collect();
+    let mut known = read(snapshot.connection(), catalogue.zone(), &days).await?;
+    Ok(days.into_iter().map(|day| known.remove(&day).unwrap_or_else(|| DayTally::empty(day))).collect())
 }
 
 /// The newest days that brought something, newest first.
-pub(super) async fn newest(db: &mut SqliteConnection, days: u32) -> Result<Vec<DayTally>, CatalogueError> {
-    let numbers: Vec<i64> = sqlx::query_scalar(
-        "SELECT day FROM day_tallies WHERE found > 0 OR stored > 0 GROUP BY day ORDER BY day DESC LIMIT ?",
+pub(super) async fn newest(db: &mut SqliteConnection, zone: &Zone, days: u32) -> Result<Vec<DayTally>, CatalogueError> {
+    // However they are spread, so many quarters that brought something belong to as many days or more.
+    let quarters: String = sqlx::query_scalar(
+        "SELECT json_group_array(quarter) FROM (
+             SELECT quarter FROM quarter_tallies WHERE found > 0 OR stored > 0
+             GROUP BY quarter ORDER BY quarter DESC LIMIT ?
+         )",
     )
-    .bind(days)
+    .bind(days.saturating_mul(QUARTERS_OF_DAY))
+    .fetch_one(&mut *db)
+    .await?;
+    let quarters: Vec<i64> = serde_json::from_str(&quarters).map_err(|error| bad("quarter", error))?;
+    let found: BTreeSet<Day> = quarters.into_iter().map(|quarter| day_of(zone, quarter)).collect::<Result<_, _>>()?;
+    let newest = found.into_iter().rev().take(days as usize).collect();
+    let tallies = read(db, zone, &newest).await?.into_values().rev();
+    Ok(tallies.filter(|tally| tally.found > 0 || tally.stored > 0).collect())
+}
+
+fn day_of(zone: &Zone, quarter: i64) -> Result<Day, CatalogueError> {
+    let start = quarter.checked_mul(QUARTER_MS).and_then(Timestamp::from_unix_ms);
+    start.map(|start| zone.day_of(start)).ok_or_else(|| bad("quarter", format_args!("{quarter} is no quarter")))
+}
+
+/// Those of these days that have counters.
+async fn read(
+    db: &mut SqliteConnection,
+    zone: &Zone,
+    days: &BTreeSet<Day>,
+) -> Result<BTreeMap<Day, DayTally>, CatalogueError> {
+    let quarter = |day: Day| zone.start_of(day).unix_ms().div_euclid(QUARTER_MS);
+    let bounds: Vec<_> = days.iter().map(|day| json!([day.number(), quarter(*day), quarter(day.next())])).collect();
+    let bounds = serde_json::Value::from(bounds).to_string();
+    let mut tallies = BTreeMap::new();
+    let rows = sqlx::query(
+        "SELECT d.value ->> 0 AS day, t.role, SUM(t.found) AS found, SUM(t.stored) AS stored, SUM(t.bytes) AS bytes
+         FROM json_each(?) AS d
+         CROSS JOIN quarter_tallies AS t ON t.quarter >= d.value ->> 1 AND t.quarter < d.value ->> 2
+         GROUP BY 1, 2",
+    )
+    .bind(&bounds)
     .fetch_all(&mut *db)
     .await?;
-    let (Some(newest), Some(oldest)) = (numbers.first(), numbers.last()) else { return Ok(Vec::new()) };
-    let (first, last) = (parsed_day(*oldest)?, parsed_day(*newest)?);
-    let mut tallies = between(db, first, last).await?;
-    tallies.retain(|tally| tally.found > 0 || tally.stored > 0);
-    tallies.reverse();
-    Ok(tallies)
-}
-
-async fn read(db: &mut SqliteConnection, until: Day, days: u32) -> Result<Vec<DayTally>, CatalogueError> {
-    match until.and_before(days).next() {
-        Some(first) => between(db, first, until).await,
-        None => Ok(Vec::new()),
+    for row in &rows {
+        let day = parsed_day(row.try_get("day")?)?;
+        add(tallies.entry(day).or_insert_with(|| DayTally::empty(day)), row)?;
     }
-}
-
-/// The days of a stretch that have counters, oldest first.
-async fn between(db: &mut SqliteConnection, first: Day, last: Day) -> Result<Vec<DayTally>, CatalogueError> {
-    let rows = sqlx::query(
-        "SELECT t.day, t.role, t.found, t.stored, t.bytes, COALESCE(b.blob_bytes, 0) AS blob_bytes
-         FROM day_tallies AS t
-         LEFT JOIN day_blobs AS b ON b.day = t.day
-         WHERE t.day BETWEEN ? AND ?
-         ORDER BY t.day, t.role",
+    let blobs = sqlx::query(
+        "SELECT d.value ->> 0 AS day, SUM(b.blob_bytes) AS blob_bytes
+         FROM json_each(?) AS d
+         CROSS JOIN quarter_blobs AS b ON b.quarter >= d.value ->> 1 AND b.quarter < d.value ->> 2
+         GROUP BY 1",
     )
-    .bind(first.number())
-    .bind(last.number())
+    .bind(&bounds)
     .fetch_all(db)
     .await?;
-    let mut tallies = Vec::<DayTally>::new();
-    for rows in rows.chunk_by(same_day) {
-        tallies.push(sum(rows)?);
+    for row in &blobs {
+        if let Some(tally) = tallies.get_mut(&parsed_day(row.try_get("day")?)?) {
+            tally.saved_bytes = tally.saved_bytes.saturating_sub(count(row, "blob_bytes")?);
+        }
     }
     Ok(tallies)
 }
 
-fn same_day(one: &SqliteRow, other: &SqliteRow) -> bool {
-    matches!((one.try_get::<i64, _>("day"), other.try_get::<i64, _>("day")), (Ok(one), Ok(other)) if one == other)
-}
-
-/// One day from its rows, one for each role.
-fn sum(rows: &[SqliteRow]) -> Result<DayTally, CatalogueError> {
-    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    let mut tally = DayTally::empty(parsed_day(first.try_get("day")?)?);
-    for row in rows {
-        let found = count(row, "found")?;
-        if found > 0 {
-            let role: String = row.try_get("role")?;
-            tally.roles.insert(role.parse().map_err(|error| bad("role", error))?, found);
-        }
-        tally.found += found;
-        tally.stored += count(row, "stored")?;
-        tally.bytes += count(row, "bytes")?;
+/// Adds what a day brought of one role.
+fn add(tally: &mut DayTally, row: &SqliteRow) -> Result<(), CatalogueError> {
+    let (found, bytes) = (count(row, "found")?, count(row, "bytes")?);
+    if found > 0 {
+        let role: String = row.try_get("role")?;
+        tally.roles.insert(role.parse().map_err(|error| bad("role", error))?, found);
     }
-    tally.saved_bytes = tally.bytes.saturating_sub(count(first, "blob_bytes")?);
-    Ok(tally)
+    tally.found += found;
+    tally.stored += count(row, "stored")?;
+    tally.bytes += bytes;
+    // Until it is known what was new.
+    tally.saved_bytes += bytes;
+    Ok(())
 }
 
 fn count(row: &SqliteRow, column: &'static str) -> Result<u64, CatalogueError> {
@@ -121,7 +146,7 @@ fn parsed_day(number: i64) -> Result<Day, CatalogueError> {
 
 fn bad(column: &'static str, message: impl std::fmt::Display) -> CatalogueError {
     // Counters have no row numbers.
-    CatalogueError::BadValue { table: "day_tallies", column, row: 0, message: message.to_string() }
+    CatalogueError::BadValue { table: "quarter_tallies", column, row: 0, message: message.to_string() }
 }
 
 #[cfg(test)]
@@ -133,16 +158,17 @@ mod tests {
     use crate::catalogue::listing::seed::{Seed, Seeded, noon};
 
     /// What the counters say, and what counting everything says.
-    const KEPT: &str = "SELECT day || ' ' || role || ' ' || found || ' ' || stored || ' ' || bytes AS line
-         FROM day_tallies WHERE found > 0 OR stored > 0 OR bytes <> 0 ORDER BY day, role";
-    const COUNTED: &str = "SELECT day || ' ' || role || ' ' || SUM(found) || ' ' || SUM(stored) || ' ' || SUM(bytes)
+    const KEPT: &str = "SELECT quarter || ' ' || role || ' ' || found || ' ' || stored || ' ' || bytes AS line
+         FROM quarter_tallies WHERE found > 0 OR stored > 0 OR bytes <> 0 ORDER BY quarter, role";
+    const COUNTED: &str =
+        "SELECT quarter || ' ' || role || ' ' || SUM(found) || ' ' || SUM(stored) || ' ' || SUM(bytes)
          FROM (
-             SELECT seen_at / 86400000 AS day, role, 1 AS found, 0 AS stored, 0 AS bytes
+             SELECT seen_at / 900000 AS quarter, role, 1 AS found, 0 AS stored, 0 AS bytes
              FROM resources WHERE role <> 'forward'
              UNION ALL
-             SELECT stored_at / 86400000, role, 0, 1, size_bytes FROM resources WHERE state = 'stored'
+             SELECT stored_at / 900000, role, 0, 1, size_bytes FROM resources WHERE state = 'stored'
          )
-         GROUP BY day, role ORDER BY day, role";
+         GROUP BY quarter, role ORDER BY quarter, role";
 
     async fn lines(seeded: &Seeded, sql: &'static str) -> Vec<String> {
         sqlx::query_scalar(sql).fetch_all(seeded.catalogue.read()).await.unwrap()
@@ -183,16 +209,42 @@ mod tests {
             MIGRATIONS.iter().find(|migration| migration.version == 20_261_120_020_002).unwrap();
         let before_triggers = migration.sql.as_str().split("CREATE TRIGGER").next().unwrap();
         let fill = before_triggers.split_at(before_triggers.find("INSERT INTO").unwrap()).1.to_owned();
-        seeded.run("DELETE FROM day_tallies").await;
+        seeded.run("DELETE FROM quarter_tallies").await;
         sqlx::raw_sql(sqlx::AssertSqlSafe(fill)).execute(seeded.catalogue.write().unwrap()).await.unwrap();
         assert_eq!(lines(&seeded, KEPT).await, kept);
+    }
+
+    #[tokio::test]
+    async fn a_day_is_what_it_is_in_the_time_zone() {
+        let seeded = Seeded::new().await;
+        seeded.add("img_1", Seed::stored(&"0f".repeat(32), 68)).await;
+        seeded.add("img_2", Seed::stored(&"0f".repeat(32), 68)).await;
+        // 18:14 and 18:15 UTC: the last minute of the 1st of March in Kathmandu, and the first of the 2nd.
+        seeded.run("UPDATE resources SET stored_at = 1772388840000 WHERE key = 'img_1'").await;
+        seeded.run("UPDATE resources SET stored_at = 1772388900000 WHERE key = 'img_2'").await;
+        for (zone, expected) in [
+            ("UTC", ["2026-02-28 0 0", "2026-03-01 2 2", "2026-03-02 0 0"]),
+            ("Asia/Kathmandu", ["2026-02-28 0 0", "2026-03-01 2 1", "2026-03-02 0 1"]),
+            ("Pacific/Kiritimati", ["2026-02-28 0 0", "2026-03-01 0 0", "2026-03-02 2 2"]),
+        ] {
+            let catalogue = seeded.catalogue.clone().in_zone(zone.parse().unwrap());
+            let days = up_to(&catalogue, "2026-03-02".parse().unwrap(), 3).await.unwrap();
+            let shown: Vec<String> =
+                days.iter().map(|tally| format!("{} {} {}", tally.day, tally.found, tally.stored)).collect();
+            assert_eq!(shown, expected, "{zone}");
+            let mut snapshot = catalogue.snapshot().await.unwrap();
+            let mut newest = newest(snapshot.connection(), catalogue.zone(), 31).await.unwrap();
+            newest.reverse();
+            let brought = days.into_iter().filter(|tally| tally.found + tally.stored > 0);
+            assert_eq!(newest, brought.collect::<Vec<_>>(), "{zone}");
+        }
     }
 
     #[tokio::test]
     async fn days_without_anything_are_shown_too() {
         let seeded = Seeded::new().await;
         seeded.add("img_1", Seed::stored(&"0f".repeat(32), 68)).await;
-        let days = up_to(&seeded.catalogue, Day::of(noon()), 3).await.unwrap();
+        let days = up_to(&seeded.catalogue, Zone::default().day_of(noon()), 3).await.unwrap();
         let shown: Vec<String> = days.iter().map(|tally| format!("{} {}", tally.day, tally.found)).collect();
         assert_eq!(shown, ["2026-02-27 0", "2026-02-28 0", "2026-03-01 1"]);
     }

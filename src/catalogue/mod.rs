@@ -43,6 +43,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use self::connections::{Connections, Held};
 use self::direct::Direct;
+use crate::domain::zone::Zone;
 
 /// The catalogue's file name inside the data directory.
 pub const FILE_NAME: &str = "larkive.db";
@@ -76,6 +77,8 @@ pub struct Catalogue {
     direct: Arc<Direct>,
     /// None if the catalogue was opened for reading only.
     writing: Option<Writing>,
+    /// At whose midnight its days begin.
+    zone: Zone,
 }
 
 /// What it takes to write: whoever does has the one connection, or its turn on the other.
@@ -220,7 +223,8 @@ impl Catalogue {
         let inbox = Arc::new(Direct::writing(path.to_owned()));
         let read = readers(options.create_if_missing(false)).await?;
         let direct = Arc::new(Direct::reading(path.to_owned()));
-        Ok(Self { read, direct, writing: Some(Writing { connections, inbox }) })
+        let writing = Some(Writing { connections, inbox });
+        Ok(Self { read, direct, writing, zone: Zone::default() })
     }
 
     /// Opens an existing catalogue of exactly this program's version for reading; creates and
@@ -234,7 +238,20 @@ impl Catalogue {
         }
         let read = readers(connect_options(path).read_only(true)).await?;
         check_version(&read, path).await?;
-        Ok(Self { read, direct: Arc::new(Direct::reading(path.to_owned())), writing: None })
+        let direct = Arc::new(Direct::reading(path.to_owned()));
+        Ok(Self { read, direct, writing: None, zone: Zone::default() })
+    }
+
+    /// The same catalogue for people of this time zone: its days are theirs, and so are dates in filters.
+    #[must_use]
+    pub fn in_zone(self, zone: Zone) -> Self {
+        Self { zone, ..self }
+    }
+
+    /// At whose midnight its days begin; UTC unless it was said otherwise.
+    #[must_use]
+    pub fn zone(&self) -> &Zone {
+        &self.zone
     }
 
     /// The connections for reading.

@@ -128,7 +128,7 @@ pub async fn breakdown(catalogue: &Catalogue) -> Result<Breakdown, CatalogueErro
     let mut snapshot = catalogue.snapshot().await?;
     Ok(Breakdown {
         statistics: read(snapshot.connection()).await?,
-        days: days::newest(snapshot.connection(), DAYS).await?,
+        days: days::newest(snapshot.connection(), catalogue.zone(), DAYS).await?,
         largest_chats: largest_chats(snapshot.connection()).await?,
     })
 }

@@ -35,6 +35,7 @@ use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::reason::{Bilingual, ReasonCode};
 use crate::domain::secret::Secret;
+use crate::domain::zone::Zone;
 use crate::feishu::client::{ClientSettings, IDLE_TIMEOUT};
 use crate::feishu::crypto::EncryptKey;
 use crate::feishu::limit::Budget;
@@ -247,7 +248,7 @@ impl Record for Line {
         ]
     }
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self, _: &Zone) -> Vec<String> {
         let state = match (self.as_expected, self.state) {
             (true, Some(state)) => state.to_string(),
             (_, state) => format!("{} (expected {})", value(state), self.expected_state),
@@ -355,6 +356,7 @@ impl Access {
             limits: Limits { max_resource_bytes: MAX_RESOURCE_BYTES, retry_for: SETTLE_WITHIN },
             on_recall: OnRecall::Keep,
             min_free_bytes: MIN_FREE_BYTES,
+            time_zone: Zone::default(),
             shown_settings: Vec::new(),
             program: this_program()?,
         })

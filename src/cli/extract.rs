@@ -17,6 +17,7 @@ use super::{Exit, Outcome};
 use crate::domain::download::State;
 use crate::domain::reason::ReasonCode;
 use crate::domain::resource::{Found, ResourceType, Role};
+use crate::domain::zone::Zone;
 use crate::feishu::event::{Event, TicketMessage};
 use crate::feishu::{content, event, json};
 
@@ -110,7 +111,7 @@ impl Record for ExtractedRow {
         ]
     }
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self, _: &Zone) -> Vec<String> {
         self.values()
     }
 }

@@ -1,7 +1,7 @@
 //! `larkive fetch`: archive things by their keys.
 
 use std::collections::HashSet;
-use std::io::{self, BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Duration;
@@ -228,9 +228,10 @@ struct Errand<'a> {
 
 impl Errand<'_> {
     async fn run(&self, wanted: Wanted, client: Client, format: Format) -> Outcome {
-        let mut results = Results { printer: Printer::new(stdout(), format), exit: Exit::Done };
+        let printer = Printer::new(stdout(), format).in_zone(self.fetcher.catalogue.zone().clone());
+        let mut results = Results { printer, exit: Exit::Done };
         let fetched = match wanted {
-            Wanted::One(target) => return print_one(&self.fetch(&target).await?, format),
+            Wanted::One(target) => return print_one(&self.fetch(&target).await?, format, results.printer),
             Wanted::Several(targets) => self.fetch_all(targets, &mut results).await,
             Wanted::Dictionary => self.fetch_dictionary(client, &mut results).await,
             Wanted::Post { ticket_id, msg_id } => self.fetch_post(ticket_id, msg_id, &mut results).await,
@@ -293,12 +294,11 @@ impl Results {
     }
 }
 
-fn print_one(fetched: &Fetched, format: Format) -> Outcome {
+fn print_one<W: Write>(fetched: &Fetched, format: Format, mut printer: Printer<W>) -> Outcome {
     let resource = &fetched.resource;
     if format == Format::Json {
         writeln!(stdout(), "{}", serde_json::to_string(resource)?)?;
     } else {
-        let mut printer = Printer::new(stdout(), format);
         printer.print(std::slice::from_ref(resource))?;
         printer.finish::<Resource>()?;
     }
@@ -333,7 +333,7 @@ async fn open(fetching: &Fetching, app: &PlatformAccess, asker: Asker) -> anyhow
     let (clock, metrics) = (Clock::system(), Metrics::new());
     make_private_directory(&settings.data.directory)
         .with_context(|| format!("cannot create the data directory {}", settings.data.directory.display()))?;
-    let catalogue = Catalogue::open(&settings.data.catalogue).await?;
+    let catalogue = Catalogue::open(&settings.data.catalogue).await?.in_zone(settings.time_zone.clone());
     reasons::write_texts(catalogue.write()?, ReasonCode::ALL).await?;
     let store = Store::open(&settings.data.store, &settings.data.spool)
         .with_context(|| format!("cannot open the store {}", settings.data.store.display()))?;

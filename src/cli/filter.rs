@@ -43,7 +43,7 @@ pub struct FilterOptions {
     /// ext: mime: sort:relevance
     #[arg(long, value_name = "SEARCH")]
     q: Vec<String>,
-    /// Sent at this time or later: 2026-01-31 (midnight UTC), 2026-01-31T09:30:00+08:00, or 7d for a week ago
+    /// Sent at this time or later: 2026-01-31 (midnight in LARKIVE_TIME_ZONE), 2026-01-31T09:30:00+08:00, or 7d for a week ago
     #[arg(long, value_name = "TIME")]
     from: Vec<String>,
     /// Sent before this time

@@ -44,7 +44,7 @@ pub struct Options {
 /// If a filter is wrong, or the catalogue cannot be read.
 pub async fn run(options: Options, catalogue: Catalogue) -> Outcome {
     let filter = options.filter.parse()?;
-    let printer = Printer::new(stdout(), options.format.choose());
+    let printer = Printer::new(stdout(), options.format.choose()).in_zone(catalogue.zone().clone());
     forgive_closed_pipe(print(filter, options.limit, &catalogue, Clock::system().now(), printer).await)
 }
 

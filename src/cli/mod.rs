@@ -194,8 +194,8 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
         Command::Show(options) => show::run(options, reading(sources).await?).await,
         Command::Stats(options) => stats::run(options, reading(sources).await?).await,
         Command::Export(options) => {
-            let layout = Settings::load(sources)?.data;
-            export::run(options, Catalogue::open_read_only(&layout.catalogue).await?, Blobs::at(&layout.store)).await
+            let settings = Settings::load(sources)?;
+            export::run(options, open_read_only(&settings).await?, Blobs::at(&settings.data.store)).await
         }
         Command::Sql(options) => sql::run(options, &Settings::load(sources)?.data.catalogue).await,
         Command::Retry(options) => retry::run(options, writing(sources).await?).await,
@@ -218,15 +218,19 @@ fn quiet(logging: Logging) -> Logging {
 
 /// The catalogue for a command that only reads.
 async fn reading(sources: &Sources) -> anyhow::Result<Catalogue> {
-    Ok(Catalogue::open_read_only(&Settings::load(sources)?.data.catalogue).await?)
+    open_read_only(&Settings::load(sources)?).await
+}
+
+async fn open_read_only(settings: &Settings) -> anyhow::Result<Catalogue> {
+    Ok(Catalogue::open_read_only(&settings.data.catalogue).await?.in_zone(settings.time_zone.clone()))
 }
 
 /// The catalogue for a command that changes it; it is created and migrated where needed.
 async fn writing(sources: &Sources) -> anyhow::Result<Catalogue> {
-    let layout = Settings::load(sources)?.data;
+    let Settings { data: layout, time_zone, .. } = Settings::load(sources)?;
     make_private_directory(&layout.directory)
         .with_context(|| format!("cannot create the data directory {}", layout.directory.display()))?;
-    Ok(Catalogue::open(&layout.catalogue).await?)
+    Ok(Catalogue::open(&layout.catalogue).await?.in_zone(time_zone))
 }
 
 fn trigger_target(sources: &Sources, wanted: Option<&AppId>) -> anyhow::Result<TriggerTarget> {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{Exit, Outcome};
 pub use crate::domain::readable::{human_bytes, visible};
+use crate::domain::zone::Zone;
 
 /// The widest that a column of a table gets; what is longer ends with `…`.
 const WIDEST_COLUMN: u16 = 44;
@@ -58,8 +59,13 @@ pub trait Record: Serialize {
     /// The values under [`Record::COLUMNS`].
     fn values(&self) -> Vec<String>;
 
-    /// The values under [`Record::HEADINGS`].
-    fn cells(&self) -> Vec<String>;
+    /// The headings where times are those of this zone.
+    fn headings(_zone: &Zone) -> Vec<String> {
+        Self::HEADINGS.iter().map(|heading| (*heading).to_owned()).collect()
+    }
+
+    /// The values under [`Record::HEADINGS`], with times as clocks in this zone show them.
+    fn cells(&self, zone: &Zone) -> Vec<String>;
 }
 
 /// A result that is not written through yet.
@@ -92,6 +98,8 @@ pub fn forgive_closed_pipe(outcome: Outcome) -> Outcome {
 pub struct Printer<W> {
     out: W,
     format: Format,
+    /// Whose clocks show the times of a table.
+    zone: Zone,
     /// The widths that the first stretch gave the table's columns, so that later ones stand below them.
     widths: Option<Vec<u16>>,
     printed: u64,
@@ -100,7 +108,13 @@ pub struct Printer<W> {
 impl<W: Write> Printer<W> {
     /// A printer that has printed nothing yet.
     pub fn new(out: W, format: Format) -> Self {
-        Self { out, format, widths: None, printed: 0 }
+        Self { out, format, zone: Zone::default(), widths: None, printed: 0 }
+    }
+
+    /// The same, with the times of a table as clocks in this zone show them.
+    #[must_use]
+    pub fn in_zone(self, zone: Zone) -> Self {
+        Self { zone, ..self }
     }
 
     /// Prints the next records.
@@ -109,7 +123,10 @@ impl<W: Write> Printer<W> {
     /// If they cannot be written.
     pub fn print<R: Record>(&mut self, records: &[R]) -> anyhow::Result<()> {
         match self.format {
-            Format::Table => self.print_table(R::HEADINGS, records.iter().map(R::cells))?,
+            Format::Table => {
+                let zone = self.zone.clone();
+                self.print_table(&R::headings(&zone), records.iter().map(|record| record.cells(&zone)))?;
+            }
             Format::Csv => self.print_csv(R::COLUMNS, records.iter().map(R::values))?,
             Format::Json | Format::Ndjson => self.print_json(records)?,
         }
@@ -139,8 +156,10 @@ impl<W: Write> Printer<W> {
     /// # Errors
     /// If it cannot be written.
     pub fn finish<R: Record>(mut self) -> anyhow::Result<()> {
-        let columns = if self.format == Format::Table { R::HEADINGS } else { R::COLUMNS };
-        self.end(columns)
+        match self.format {
+            Format::Table => self.end(&R::headings(&self.zone.clone())),
+            _ => self.end(R::COLUMNS),
+        }
     }
 
     /// The same for rows under these columns.
@@ -257,7 +276,7 @@ mod tests {
             vec![self.0.to_owned(), self.1.to_string()]
         }
 
-        fn cells(&self) -> Vec<String> {
+        fn cells(&self, _: &Zone) -> Vec<String> {
             self.values()
         }
     }

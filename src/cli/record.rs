@@ -3,20 +3,29 @@
 use super::output::{Record, human_bytes, value};
 use crate::catalogue::listing::columns;
 use crate::catalogue::listing::resource::Resource;
-use crate::domain::time::Timestamp;
+use crate::domain::zone::Zone;
+
+/// The heading under which times stand.
+const SENT: &str = "SENT";
 
 impl Record for Resource {
     const COLUMNS: &'static [&'static str] = columns::COLUMNS;
-    const HEADINGS: &'static [&'static str] = &["ID", "SENT (UTC)", "STATE", "ROLE", "SIZE", "NAME", "CHAT", "REASON"];
+    const HEADINGS: &'static [&'static str] = &["ID", SENT, "STATE", "ROLE", "SIZE", "NAME", "CHAT", "REASON"];
 
     fn values(&self) -> Vec<String> {
         columns::values(self)
     }
 
-    fn cells(&self) -> Vec<String> {
+    fn headings(zone: &Zone) -> Vec<String> {
+        let in_zone =
+            |heading: &&str| if *heading == SENT { format!("{SENT} ({zone})") } else { (*heading).to_owned() };
+        Self::HEADINGS.iter().map(in_zone).collect()
+    }
+
+    fn cells(&self, zone: &Zone) -> Vec<String> {
         vec![
             self.id.to_string(),
-            short_time(self.listed_at),
+            zone.clock(self.listed_at),
             self.state.to_string(),
             self.role.to_string(),
             value(self.size_bytes.map(human_bytes)),
@@ -25,9 +34,4 @@ impl Record for Resource {
             value(self.reason_code),
         ]
     }
-}
-
-/// A time to the second, without the signs that only programs need.
-fn short_time(time: Timestamp) -> String {
-    time.to_string().chars().take(19).map(|c| if c == 'T' { ' ' } else { c }).collect()
 }

@@ -52,6 +52,7 @@ fn setup(Serving { settings, apps, shown, .. }: &Serving, program: PathBuf) -> S
         limits: limits(settings),
         on_recall: settings.on_recall,
         min_free_bytes: settings.min_free_bytes,
+        time_zone: settings.time_zone.clone(),
         shown_settings: shown.clone(),
         program,
     }

@@ -12,6 +12,7 @@ use crate::catalogue::listing::resource::{Detail, Resource, Try, with_tries};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::clock::Clock;
 use crate::domain::time::Timestamp;
+use crate::domain::zone::Zone;
 
 /// Show everything about a resource, a message's resources, or everything with the same bytes
 ///
@@ -112,8 +113,12 @@ impl Record for Shown {
         self.detail.resource.values()
     }
 
-    fn cells(&self) -> Vec<String> {
-        self.detail.resource.cells()
+    fn headings(zone: &Zone) -> Vec<String> {
+        Resource::headings(zone)
+    }
+
+    fn cells(&self, zone: &Zone) -> Vec<String> {
+        self.detail.resource.cells(zone)
     }
 }
 

@@ -40,6 +40,7 @@ use crate::domain::message::OnRecall;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
 use crate::domain::setting::ShownSetting;
+use crate::domain::zone::Zone;
 use crate::feishu::limit::Budget;
 use crate::feishu::outbound::Outbound;
 
@@ -70,6 +71,8 @@ pub struct Settings {
     pub min_free_bytes: u64,
     /// What becomes of recalled resources.
     pub on_recall: OnRecall,
+    /// At whose midnight days begin.
+    pub time_zone: Zone,
     /// What the log looks like.
     pub logging: Logging,
 }
@@ -241,6 +244,7 @@ fn settings(gathered: &mut Gathered, directory: &Path) -> Option<Settings> {
     let max_resource_bytes = values.read_or_default(&names::MAX_RESOURCE_BYTES, values::size_above_zero, problems);
     let min_free_bytes = values.read_or_default(&names::MIN_FREE_BYTES, values::size, problems);
     let on_recall = values.read_or_default(&names::ON_RECALL, str::parse, problems);
+    let time_zone = values.read_or_default(&names::TIME_ZONE, str::parse, problems);
     let layout = DataLayout::within(&data?);
     Some(Settings {
         listen: listen?,
@@ -255,6 +259,7 @@ fn settings(gathered: &mut Gathered, directory: &Path) -> Option<Settings> {
         max_resource_bytes: max_resource_bytes?,
         min_free_bytes: min_free_bytes?,
         on_recall: on_recall?,
+        time_zone: time_zone?,
         logging,
     })
 }

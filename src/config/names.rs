@@ -87,6 +87,7 @@ settings! {
     BACKFILL_ON_JOIN = "LARKIVE_BACKFILL_ON_JOIN", Later, Means("not available in this version"), "30d";
     VERIFY_EVERY = "LARKIVE_VERIFY_EVERY", Later, Means("not available in this version"), "30d";
     ALERT_CHAT = "LARKIVE_ALERT_CHAT", Later, Means("not available in this version"), "oc_a1b2c3d4";
+    TIME_ZONE = "LARKIVE_TIME_ZONE", Plain, Default("UTC"), "Asia/Shanghai";
     LOG_FORMAT = "LARKIVE_LOG_FORMAT", Plain, Means("text on a terminal, else json"), "json";
     CONFIG = "LARKIVE_CONFIG", Plain, Means("no TOML file is read"), "/etc/larkive.toml";
 }

@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::day::Day;
 use super::digest::Digest;
 use super::download::State;
 use super::id::{AppId, ChatId, MessageId, OpenId};
@@ -16,6 +17,7 @@ use super::query::{Order, QueryProblem, Search};
 use super::resource::Role;
 use super::source::Source;
 use super::time::{NotATime, Timestamp};
+use super::zone::Zone;
 
 /// The longest value in bytes. Real ids have under 100; longer values are not worth echoing.
 pub const MAX_VALUE_BYTES: usize = 512;
@@ -311,21 +313,24 @@ impl FromStr for MimePattern {
     }
 }
 
-/// A point in time in a filter: fixed, or so long ago.
+/// A point in time in a filter: fixed, the beginning of a day, or so long ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// This time.
     At(Timestamp),
+    /// When this day begins.
+    Midnight(Day),
     /// This long before the question was asked.
     Ago(Duration),
 }
 
 impl Moment {
-    /// The time that is meant, when the question was asked at `asked_at`.
+    /// The time that is meant, when the question was asked at `asked_at` in `zone`.
     #[must_use]
-    pub fn resolve(self, asked_at: Timestamp) -> Timestamp {
+    pub fn resolve(self, asked_at: Timestamp, zone: &Zone) -> Timestamp {
         match self {
             Self::At(time) => time,
+            Self::Midnight(day) => zone.start_of(day),
             Self::Ago(span) => {
                 let span_ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
                 let then = asked_at.unix_ms().saturating_sub(span_ms);
@@ -338,6 +343,7 @@ impl Moment {
     pub(super) fn canonical(&self) -> String {
         match self {
             Self::At(time) => time.to_string(),
+            Self::Midnight(day) => day.to_string(),
             Self::Ago(span) => format!("{}s", span.as_secs()),
         }
     }
@@ -347,6 +353,9 @@ impl FromStr for Moment {
     type Err = NotATime;
 
     fn from_str(text: &str) -> Result<Self, NotATime> {
+        if let Ok(day) = text.parse() {
+            return Ok(Self::Midnight(day));
+        }
         // Counting a span back from 1970 refuses those that would lead `resolve` out of the years
         // that can be written.
         let time = Timestamp::from_person(text, Timestamp::EPOCH)?;
@@ -420,7 +429,15 @@ mod tests {
     fn a_span_counts_back_from_the_question() {
         let asked_at = Timestamp::from_unix_ms(1_700_000_000_000).unwrap();
         let moment: Moment = "1d".parse().unwrap();
-        assert_eq!(moment.resolve(asked_at).unix_ms(), 1_700_000_000_000 - 86_400_000);
-        assert_eq!("2026-01-31".parse(), Ok(Moment::At(Timestamp::from_person("2026-01-31", asked_at).unwrap())));
+        assert_eq!(moment.resolve(asked_at, &Zone::default()).unix_ms(), 1_700_000_000_000 - 86_400_000);
+    }
+
+    #[test]
+    fn a_date_is_midnight_where_the_archive_is() {
+        let moment: Moment = "2026-01-31".parse().unwrap();
+        for (zone, time) in [("UTC", "2026-01-31T00:00:00.000Z"), ("Asia/Shanghai", "2026-01-30T16:00:00.000Z")] {
+            let resolved = moment.resolve(Timestamp::EPOCH, &zone.parse().unwrap());
+            assert_eq!(resolved.to_string(), time, "{zone}");
+        }
     }
 }

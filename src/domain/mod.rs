@@ -22,3 +22,4 @@ pub mod secret;
 pub mod setting;
 pub mod source;
 pub mod time;
+pub mod zone;

@@ -15,7 +15,7 @@ pub struct Timestamp(i64);
 /// A text that names no point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a time; write 2026-01-31T09:30:00+08:00, 2026-01-31 (midnight UTC) or a span back from now such as 90m, 36h or 7d"
+    "{0:?} is not a time; write 2026-01-31T09:30:00+08:00, 2026-01-31 (midnight in the time zone of the archive) or a span back from now such as 90m, 36h or 7d"
 )]
 pub struct NotATime(String);
 
@@ -56,8 +56,7 @@ impl Timestamp {
         Self::from_unix_ms(ms)
     }
 
-    /// Reads what a person typed: RFC 3339 with a zone, `YYYY-MM-DD` (midnight UTC), or a span
-    /// back from `now` such as `7d`.
+    /// Reads what a person typed: RFC 3339 with a zone, or a span back from `now` such as `7d`.
     ///
     /// # Errors
     /// Says what was typed and which forms are understood.
@@ -68,8 +67,7 @@ impl Timestamp {
             let then = now.0.checked_sub(span_ms).ok_or_else(refuse)?;
             return Self::from_unix_ms(then).ok_or_else(refuse);
         }
-        let full = if is_plain_date(text) { format!("{text}T00:00:00Z") } else { text.to_owned() };
-        let parsed: jiff::Timestamp = full.parse().map_err(|_| refuse())?;
+        let parsed: jiff::Timestamp = text.parse().map_err(|_| refuse())?;
         Self::from_unix_ms(parsed.as_millisecond()).ok_or_else(refuse)
     }
 
@@ -106,10 +104,6 @@ impl Timestamp {
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
-}
-
-fn is_plain_date(text: &str) -> bool {
-    text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-')
 }
 
 impl fmt::Display for Timestamp {
@@ -158,16 +152,15 @@ mod tests {
     }
 
     #[test]
-    fn people_write_times_in_three_ways() {
+    fn people_write_times_in_two_ways() {
         let now = at(1_700_000_000_000);
         let check = |text, shown: &str| {
             assert_eq!(Timestamp::from_person(text, now).unwrap().to_string(), shown, "{text}");
         };
-        check("2026-01-31", "2026-01-31T00:00:00.000Z");
         check("2026-01-31T09:30:00+08:00", "2026-01-31T01:30:00.000Z");
         check("2026-01-31T09:30:00.1239Z", "2026-01-31T09:30:00.123Z");
         check("1d", "2023-11-13T22:13:20.000Z");
-        for bad in ["", "yesterday", "2026-13-01", "2026-01-31T09:30:00", "7 weeks", "-1d"] {
+        for bad in ["", "yesterday", "2026-01-31", "2026-13-01", "2026-01-31T09:30:00", "7 weeks", "-1d"] {
             assert!(Timestamp::from_person(bad, now).is_err(), "{bad}");
         }
     }

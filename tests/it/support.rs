@@ -70,6 +70,7 @@ pub struct Options {
     pub trusted_proxies: TrustedProxies,
     /// Further apps, each at whatever platform and with whatever keys it says.
     pub neighbours: Vec<AppSetup>,
+    pub time_zone: &'static str,
     pub shown_settings: Vec<ShownSetting>,
 }
 
@@ -91,6 +92,7 @@ impl Default for Options {
             on_recall: OnRecall::Keep,
             trusted_proxies: TrustedProxies::default(),
             neighbours: Vec::new(),
+            time_zone: "UTC",
             shown_settings: Vec::new(),
         }
     }
@@ -164,6 +166,7 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },
         on_recall: options.on_recall,
         min_free_bytes: options.min_free_bytes,
+        time_zone: options.time_zone.parse().unwrap(),
         shown_settings: options.shown_settings.clone(),
         program: env!("CARGO_BIN_EXE_larkive").into(),
     }

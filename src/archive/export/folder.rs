@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use super::name::{self, Name};
 use crate::catalogue::listing::resource::Resource;
+use crate::domain::zone::Zone;
 
 /// How many names of a folder are remembered, as eight bytes each; whoever comes later gets a name
 /// that only they can have, so that a folder of any size takes little memory.
@@ -23,10 +24,9 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// The folder that a resource belongs into.
-    pub(super) fn path_of(resource: &Resource) -> String {
-        let day: String = resource.listed_at.to_string().chars().take(10).collect();
-        format!("files/{day}")
+    /// The folder that a resource belongs into: that of its day in this time zone.
+    pub(super) fn path_of(resource: &Resource, zone: &Zone) -> String {
+        format!("files/{}", zone.day_of(resource.listed_at))
     }
 
     /// An empty folder.

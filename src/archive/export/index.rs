@@ -13,6 +13,7 @@ use crate::catalogue::listing::resource::Resource;
 use crate::domain::download::State;
 use crate::domain::resource::Role;
 use crate::domain::time::Timestamp;
+use crate::domain::zone::Zone;
 
 /// The folder of all pages but the first.
 pub(super) const PAGES: &str = "pages";
@@ -39,6 +40,8 @@ nav{display:flex;gap:1.5rem;margin:1rem 0}";
 /// The pages that are being made, newest resources first.
 pub(super) struct Index {
     asked_at: Timestamp,
+    /// Whose clocks show the times.
+    zone: Zone,
     /// The rows of the page that is being filled.
     rows: String,
     count: usize,
@@ -50,8 +53,8 @@ pub(super) struct Index {
 
 impl Index {
     /// No pages yet.
-    pub(super) fn new(asked_at: Timestamp) -> Self {
-        Self { asked_at, rows: String::new(), count: 0, first: None, pages: 1 }
+    pub(super) fn new(asked_at: Timestamp, zone: Zone) -> Self {
+        Self { asked_at, zone, rows: String::new(), count: 0, first: None, pages: 1 }
     }
 
     /// Adds a resource. Returns the page before it, with its path, if that is finished now.
@@ -59,7 +62,7 @@ impl Index {
         let finished = if self.count == ROWS { self.turn() } else { None };
         // Links on later pages begin one folder further down.
         let up = if self.pages == 1 { "" } else { "../" };
-        push_row(&mut self.rows, resource, fate, up);
+        push_row(&mut self.rows, resource, fate, (up, &self.zone));
         self.count += 1;
         finished
     }
@@ -108,11 +111,11 @@ impl Index {
             <a href=\"SHA256SUMS\" download>SHA256SUMS</a></nav>",
             at = self.asked_at,
         );
-        page(&head, rows, &self.links(1))
+        page((&head, rows), &self.links(1), &self.zone)
     }
 
     fn later_page(&self, rows: &str, number: usize) -> String {
-        page("", rows, &self.links(number))
+        page(("", rows), &self.links(number), &self.zone)
     }
 
     /// Where to go from a page. A page is finished once it is known whether another follows.
@@ -134,7 +137,7 @@ fn page_path(number: usize) -> String {
     format!("{PAGES}/{number}.html")
 }
 
-fn page(head: &str, rows: &str, links: &str) -> String {
+fn page((head, rows): (&str, &str), links: &str, zone: &Zone) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"zh\">\n<head>\n<meta charset=\"utf-8\">\n\
         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n\
@@ -143,16 +146,15 @@ fn page(head: &str, rows: &str, links: &str) -> String {
         <title>Larkive</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
         <h1><span lang=\"zh\">导出的文件</span> · <span lang=\"en\">Exported files</span></h1>\n{head}\n\
         <table>\n<thead><tr><th scope=\"col\">文件 File</th><th scope=\"col\">种类 Kind</th>\
-        <th scope=\"col\" class=\"n\">字节 Bytes</th><th scope=\"col\">时间 Time (UTC)</th>\
+        <th scope=\"col\" class=\"n\">字节 Bytes</th><th scope=\"col\">时间 Time ({zone})</th>\
         <th scope=\"col\">会话 Chat</th><th scope=\"col\">发送者 Sender</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n\
         <nav>{links}</nav>\n</body>\n</html>\n"
     )
 }
 
-fn push_row(rows: &mut String, resource: &Resource, fate: &Fate, up: &str) {
+fn push_row(rows: &mut String, resource: &Resource, fate: &Fate, (up, zone): (&str, &Zone)) {
     let chat = resource.chat_title().map(|title| title.told("单聊 direct"));
     let sender = resource.sender.name.clone().or_else(|| resource.sender.open_id.as_ref().map(ToString::to_string));
-    let time: String = resource.listed_at.to_string().chars().take(19).collect();
     let _ = writeln!(
         rows,
         "<tr><td>{}{}</td><td>{}</td><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
@@ -160,7 +162,7 @@ fn push_row(rows: &mut String, resource: &Resource, fate: &Fate, up: &str) {
         standing(resource, fate),
         role(resource.role),
         resource.size_bytes.map(|bytes| bytes.to_string()).unwrap_or_default(),
-        time.replace('T', " "),
+        zone.clock(resource.listed_at),
         stranger(chat.as_deref().unwrap_or_default()),
         stranger(sender.as_deref().unwrap_or_default()),
     );

@@ -14,6 +14,7 @@ use crate::domain::folding::{Needle, fold};
 use crate::domain::query::{Kind, Named, Order, Search, Traits};
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
+use crate::domain::zone::Zone;
 
 /// A filter that is ready to be asked for.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(in crate::catalogue) struct Plan {
     pub(super) filter: Filter,
     /// When it was asked for: what "7 days ago" counts from.
     pub(super) asked_at: Timestamp,
+    /// At whose midnight its dates begin.
+    pub(super) zone: Zone,
     /// What a column must be, one of several values each.
     pub(super) equalities: Vec<Equality>,
     /// What a column must not be.
@@ -120,7 +123,8 @@ impl Plan {
         }
         equalities.sort_by_key(|equality| equality.column);
         let lead = lead(filter, &equalities, expression.is_some());
-        Ok(Self { filter: filter.clone(), asked_at, equalities, inequalities, expression, lead })
+        let (filter, zone) = (filter.clone(), catalogue.zone().clone());
+        Ok(Self { filter, asked_at, zone, equalities, inequalities, expression, lead })
     }
 
     pub(super) fn search(&self) -> Option<&Search> {

@@ -224,7 +224,7 @@ fn push_time(sql: &mut Sql, plan: &Plan, window: Window) {
 
 /// The first millisecond that a plan asks for, and the first one behind.
 pub(super) fn times(plan: &Plan) -> (Option<i64>, Option<i64>) {
-    let resolve = |moment: Moment| moment.resolve(plan.asked_at).unix_ms();
+    let resolve = |moment: Moment| moment.resolve(plan.asked_at, &plan.zone).unix_ms();
     let search = plan.search();
     let from = [plan.filter.from, search.and_then(|search| search.after)];
     let to = [plan.filter.to, search.and_then(|search| search.before)];

@@ -35,7 +35,7 @@ fn times_sizes_and_order_are_understood() {
     assert_eq!(found.larger, Some(10_000_000));
     assert_eq!(found.smaller, Some(2 << 30));
     assert_eq!(found.order, Order::Relevance);
-    assert!(matches!((found.after, found.before), (Some(Moment::Ago(_)), Some(Moment::At(_)))));
+    assert!(matches!((found.after, found.before), (Some(Moment::Ago(_)), Some(Moment::Midnight(_)))));
 }
 
 #[test]

@@ -20,7 +20,7 @@ texts! {
         others = "其他", "Other";
         new_bytes = "新内容", "New content";
         saved_bytes = "重复内容（未占空间）", "Duplicates, kept once";
-        day = "日期（UTC）", "Day (UTC)";
+        day = "日期", "Day";
         total = "合计", "Total";
         nothing = "这段时间没有数据。", "Nothing in this time.";
     }

@@ -20,8 +20,8 @@ texts! {
         any = "全部", "Any";
         chat = "会话 ID", "Chat ID";
         sender = "发送者 ID", "Sender ID";
-        from = "起始时间（UTC）", "From (UTC)";
-        to = "截止时间（UTC）", "To (UTC)";
+        from = "起始时间", "From";
+        to = "截止时间", "To";
         time_hint = "2026-01-31 或 7d", "2026-01-31 or 7d";
         min_size = "大小不小于", "Size at least";
         max_size = "大小不大于", "Size at most";

@@ -9,6 +9,7 @@ use super::assets::{ASSETS, Assets};
 use super::language::{Language, texts};
 use super::local_path::LocalPath;
 use super::visit::{SignedIn, Visit};
+use crate::domain::zone::Zone;
 
 /// What a page may load and do: everything comes from here, scripts only from files of ours, and
 /// nobody else's page may contain it.
@@ -27,6 +28,7 @@ texts! {
         deliveries = "事件", "Deliveries";
         settings = "设置", "Settings";
         sign_out = "退出登录", "Sign out";
+        zone = "日期和时间所用时区：", "Dates and times are those of ";
     }
 }
 
@@ -81,6 +83,8 @@ pub(super) struct Frame {
     pub(super) texts: &'static Texts,
     pub(super) assets: &'static Assets,
     pub(super) place: LocalPath,
+    /// By whose clocks and days the page goes.
+    pub(super) zone: Zone,
     /// The sections, and where among them the page is; none for who has not signed in.
     pub(super) sections: Vec<Link>,
 }
@@ -112,6 +116,7 @@ impl Frame {
             texts: Texts::of(visit.language),
             assets: &ASSETS,
             place: visit.place.clone(),
+            zone: visit.zone.clone(),
             sections: Vec::new(),
         }
     }

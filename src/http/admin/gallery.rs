@@ -165,6 +165,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::domain::zone::Zone;
     use crate::http::admin::language::Language;
     use crate::http::admin::visit::{Transport, Visit};
 
@@ -177,6 +178,7 @@ mod tests {
                 place: LocalPath::home(),
                 client: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 transport: Transport::Plain,
+                zone: Zone::default(),
                 session: None,
             };
             let page = Page {

@@ -42,8 +42,8 @@ mod vocabulary;
 
 use std::fmt;
 use std::sync::Arc;
-
 use std::time::Duration;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
@@ -53,8 +53,8 @@ use self::export::Exports;
 use self::failure::Failure;
 use self::session::Sessions;
 use super::api::Api;
-use crate::archive::thumbnail::Thumbnails;
 use super::attempts::{Allowance, Attempts};
+use crate::archive::thumbnail::Thumbnails;
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
 use crate::catalogue::listing;
@@ -64,10 +64,10 @@ use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
 use crate::domain::setting::ShownSetting;
 
-/// What the pages work with; handed to the application as `web::Data<Pages>`. Cloned freely.
 /// Attempts to sign in: enough for a person with several wrong tokens at hand.
 const SIGNING_IN: Allowance = Allowance { window: Duration::from_secs(15 * 60), from_one: 10, from_network: 60 };
 
+/// What the pages work with; handed to the application as `web::Data<Pages>`. Cloned freely.
 #[derive(Clone)]
 pub struct Pages {
     catalogue: Catalogue,

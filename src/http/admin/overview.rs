@@ -23,7 +23,6 @@ use crate::catalogue::listing::attention::{self, Group};
 use crate::catalogue::listing::delivery::count_unparsed;
 use crate::catalogue::listing::quoted::count_failed;
 use crate::catalogue::statistics::{Breakdown, LargeChat, Statistics, breakdown};
-use crate::domain::day::Day;
 use crate::domain::download::State;
 use crate::domain::readable::{human_bytes, visible};
 use crate::domain::resource::Role;
@@ -58,7 +57,7 @@ texts! {
         all_is_well = "没有需要处理的内容。", "Nothing needs a person.";
         unread = "无法解析的事件：", "Events that could not be read: ";
         quoted = "未能取得的被回复消息：", "Quoted messages that could not be had: ";
-        utc = "按 UTC 日期统计", "Days are counted in UTC";
+        zone = "日期所用时区：", "Days are those of ";
         span = "时间范围", "Span";
         days = "天", "days";
         as_table = "以表格显示", "As a table";
@@ -188,7 +187,7 @@ pub(super) async fn show(
     let asked: Option<u32> = Query::of(&request).parsed("days")?;
     let span = asked.filter(|days| SPANS.contains(days)).unwrap_or(SPANS[0]);
     let Breakdown { statistics, largest_chats, .. } = breakdown(&pages.catalogue).await?;
-    let days = days::up_to(&pages.catalogue, Day::of(pages.clock.now()), span).await?;
+    let days = days::up_to(&pages.catalogue, pages.catalogue.zone().day_of(pages.clock.now()), span).await?;
     let groups = attention::groups(&pages.catalogue).await?;
     let unread = count_unparsed(&pages.catalogue).await?;
     let quoted = count_failed(&pages.catalogue).await?;

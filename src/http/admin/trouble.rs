@@ -9,8 +9,8 @@ use crate::domain::readable::visible;
 texts! {
     /// What would fit.
     Texts {
-        time = "请写成 2026-01-31T09:30:00+08:00、2026-01-31（UTC 零点），或从现在往前的时长，如 90m、36h、7d。",
-            "Write 2026-01-31T09:30:00+08:00, 2026-01-31 (midnight UTC) or a span back from now such as 90m, 36h or 7d.";
+        time = "请写成 2026-01-31T09:30:00+08:00、2026-01-31（当天零点），或从现在往前的时长，如 90m、36h、7d。",
+            "Write 2026-01-31T09:30:00+08:00, 2026-01-31 (midnight) or a span back from now such as 90m, 36h or 7d.";
         size = "请写字节数，或带单位的数，如 10MB、2GiB。", "Write bytes, or a number with a unit such as 10MB or 2GiB.";
         choice = "没有这个选项。", "There is no such choice.";
         id = "不是可用的 ID。", "This is no usable ID.";

@@ -15,6 +15,7 @@ use super::Pages;
 use super::failure::Failure;
 use super::language::Language;
 use super::local_path::LocalPath;
+use crate::domain::zone::Zone;
 
 /// The cookie that carries a session's key.
 pub(super) const SESSION_COOKIE: &str = "larkive_session";
@@ -35,6 +36,8 @@ pub(super) struct Visit {
     pub(super) client: IpAddr,
     /// How it came.
     pub(super) transport: Transport,
+    /// By whose clocks and days the pages go.
+    pub(super) zone: Zone,
     /// The key of the session, if one is open.
     pub(super) session: Option<String>,
 }
@@ -67,6 +70,7 @@ impl Visit {
             place: place(request),
             client: pages.proxies.client(peer, text(headers, &X_FORWARDED_FOR)),
             transport: if pages.proxies.contains(peer) { forwarded_transport(headers) } else { Transport::Plain },
+            zone: pages.catalogue.zone().clone(),
             session: session.map(str::to_owned),
         })
     }

@@ -5,6 +5,7 @@ use crate::domain::download::State;
 use crate::domain::readable::visible;
 use crate::domain::resource::Role;
 use crate::domain::time::Timestamp;
+use crate::domain::zone::Zone;
 
 /// What a state is called.
 pub(super) fn state(state: State, language: Language) -> &'static str {
@@ -33,7 +34,6 @@ pub(super) fn role(role: Role, language: Language) -> &'static str {
     }
 }
 
-/// What a chat of one person with the bot is called.
 /// What a type of message is called; one that nobody knows keeps its name.
 pub(super) fn message_type(kind: &str, language: Language) -> String {
     let known = match kind {
@@ -61,24 +61,30 @@ pub(super) fn message_type(kind: &str, language: Language) -> String {
     known.to_owned()
 }
 
+/// What a chat of one person with the bot is called.
 pub(super) fn direct_chat(language: Language) -> &'static str {
     language.pick("单聊", "Direct chat")
 }
 
-/// A point in time: for machines, and in UTC for readers whose browser does not turn it into their
-/// own time.
-#[derive(Debug, Clone)]
-pub(super) struct Time {
-    pub(super) machine: String,
-    pub(super) text: String,
+/// A point in time, for machines and for readers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Time(Timestamp);
+
+impl Time {
+    /// RFC 3339 in UTC.
+    pub(super) fn machine(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// Up to the minute, by the clocks of a time zone.
+    pub(super) fn text(&self, zone: &Zone) -> String {
+        zone.clock(self.0).get(..16).unwrap_or_default().to_owned()
+    }
 }
 
 impl From<Timestamp> for Time {
     fn from(time: Timestamp) -> Self {
-        let machine = time.to_string();
-        // `2026-01-31T09:30:00.000Z`: up to the minute, as RFC 3339 always has it.
-        let text = format!("{} UTC", machine.get(..16).unwrap_or(&machine).replace('T', " "));
-        Self { machine, text }
+        Self(time)
     }
 }
 

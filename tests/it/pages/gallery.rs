@@ -1,6 +1,7 @@
 //! Many resources: filters, pages, and how many there are.
 
 use larkive::cli::output::Record as _;
+use larkive::domain::zone::Zone;
 use larkive::sandbox::event;
 use larkive::sandbox::samples::Media;
 use serde_json::{Value, json};
@@ -132,7 +133,8 @@ async fn a_chat_without_a_name_is_known_by_its_person() {
     let files = unzipped(browser.post("/export", &[("extent", "matching")]).await).await;
     assert!(str::from_utf8(&files["index.html"]).unwrap().contains("<bdi>单聊 direct · 李四</bdi>"));
     let resource = app.resource(&Media::Text.key(1)).await.resource;
-    assert!(resource.cells().contains(&"direct · 李四".to_owned()), "{:?}", resource.cells());
+    let cells = resource.cells(&Zone::default());
+    assert!(cells.contains(&"direct · 李四".to_owned()), "{cells:?}");
     assert_eq!(serde_json::to_value(&resource).unwrap()["chat_name"], Value::Null);
 }
 

@@ -10,6 +10,7 @@ mod local_failures;
 mod logs;
 mod network;
 mod stopping;
+mod time_zone;
 mod unreadable_deliveries;
 
 use crate::support::spawn_app;
