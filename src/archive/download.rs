@@ -104,7 +104,7 @@ impl Downloader {
         }
         log(claim, &ending);
         let unrecorded = self.judge(claim, Refusal::failed_here());
-        Finished { id: claim.id, started_at, ended_at: self.clock.now(), ending, unrecorded }
+        conclude(claim, (started_at, self.clock.now()), ending, unrecorded)
     }
 
     /// The same in a task of its own: a fault of ours ends this try, as a failure to be tried
@@ -118,7 +118,7 @@ impl Downloader {
                 let ending = self.judge(&claim, failed_here(&claim, "A download failed inside Larkive", &error));
                 log(&claim, &ending);
                 let now = self.clock.now();
-                Finished { id: claim.id, started_at: now, ended_at: now, unrecorded: ending.clone(), ending }
+                conclude(&claim, (now, now), ending.clone(), ending)
             }
         };
         if let Ending::Ended { .. } = &finished.ending {
@@ -289,6 +289,25 @@ impl Downloader {
         }
         let next_attempt_at = now.after(pause(reason, claim.failures + 1, fastrand::f64()));
         Ending::Failed { reason, upstream, next_attempt_at }
+    }
+}
+
+/// A try of this claim that has ended.
+fn conclude(
+    claim: &Claim,
+    (started_at, ended_at): (Timestamp, Timestamp),
+    ending: Ending,
+    unrecorded: Ending,
+) -> Finished {
+    let Claim { id, app_id, message_id, .. } = claim;
+    Finished {
+        id: *id,
+        app_id: app_id.clone(),
+        message_id: message_id.clone(),
+        started_at,
+        ended_at,
+        ending,
+        unrecorded,
     }
 }
 

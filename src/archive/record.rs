@@ -9,6 +9,7 @@ use super::{app_ticket, chat, recall};
 use crate::catalogue::endings::{self, Finished};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::error::chain;
+use crate::domain::id::MessageId;
 
 /// Endings in one transaction.
 const BATCH: usize = 256;
@@ -75,7 +76,9 @@ async fn write_somehow(catalogue: &Catalogue, owner: &str, finished: &mut [Finis
     for one in finished {
         match write(catalogue, owner, std::slice::from_mut(one)).await {
             Err(error) if error.is_about_the_rows() => {
-                tracing::error!(resource.id = %one.id, error = %chain(&error), "The catalogue refuses how a download ended");
+                let message_id = one.message_id.as_ref().map(MessageId::as_str);
+                tracing::error!(resource.id = %one.id, message.id = message_id, app.id = %one.app_id,
+                    error = %chain(&error), "The catalogue refuses how a download ended");
                 one.ending = one.unrecorded.clone();
                 write(catalogue, owner, std::slice::from_mut(one)).await?;
             }

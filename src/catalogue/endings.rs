@@ -11,7 +11,7 @@ use super::statements::is_usual;
 use super::{CatalogueError, Transaction, forwards};
 use crate::domain::digest::Digest;
 use crate::domain::download::{State, Upstream};
-use crate::domain::id::{MessageId, ResourceId};
+use crate::domain::id::{AppId, MessageId, ResourceId};
 use crate::domain::reason::ReasonCode;
 use crate::domain::time::Timestamp;
 
@@ -23,6 +23,10 @@ const TRIES_KEPT: u32 = 50;
 pub struct Finished {
     /// The resource.
     pub id: ResourceId,
+    /// Its app, for the log.
+    pub app_id: AppId,
+    /// The message that it belongs to, if it belongs to one; for the log.
+    pub message_id: Option<MessageId>,
     /// When the try began.
     pub started_at: Timestamp,
     /// When it ended.

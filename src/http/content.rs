@@ -21,6 +21,7 @@ use crate::blob::store::Store;
 use crate::catalogue::listing::resource::Resource;
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
+use crate::domain::id::MessageId;
 use crate::domain::readable::is_invisible_mark;
 
 /// Bytes read at once: few system calls, little memory for each download in flight.
@@ -125,7 +126,9 @@ async fn open(store: &Store, resource: &Resource, digest: &Digest, size_bytes: u
 }
 
 fn unreadable(resource: &Resource, error: &io::Error) -> Problem {
-    tracing::error!(resource.id = %resource.id, %error, "Could not read the blob of a stored resource");
+    let message_id = resource.message_id.as_ref().map(MessageId::as_str);
+    tracing::error!(resource.id = %resource.id, message.id = message_id, app.id = %resource.app_id, %error,
+        "Could not read the blob of a stored resource");
     let detail = "the bytes are recorded as stored and could not be read; the server's log says why";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "blob_unreadable", detail)
 }

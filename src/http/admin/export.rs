@@ -14,6 +14,7 @@ use super::question::Question;
 use super::visit::SignedIn;
 use crate::archive::export::stream::{Form as PackageForm, stream};
 use crate::archive::export::{Export, Progress, Selection, Watcher};
+use crate::domain::id::MessageId;
 use crate::domain::time::Timestamp;
 
 /// Exports that are made at once: each holds a thread and reads as fast as it is taken, and
@@ -71,7 +72,9 @@ fn watcher(place: OwnedSemaphorePermit) -> Watcher {
     Arc::new(move |progress| {
         let _taken = &place;
         if let Progress::Damaged(resource, damage) = progress {
-            tracing::error!(resource.id = %resource.id, %damage, "A blob could not be exported");
+            let message_id = resource.message_id.as_ref().map(MessageId::as_str);
+            tracing::error!(resource.id = %resource.id, message.id = message_id, app.id = %resource.app_id, %damage,
+                "A blob could not be exported");
         }
     })
 }

@@ -14,6 +14,7 @@ use crate::blob::sniff;
 use crate::blob::store::Store;
 use crate::catalogue::listing::resource::Resource;
 use crate::domain::download::State;
+use crate::domain::id::MessageId;
 use crate::http::content::{self, Manner};
 
 /// A file that is opened by itself can do nothing, and is of another origin than our pages.
@@ -168,7 +169,9 @@ pub(super) async fn download(
 
 /// Says in the log that the bytes of a stored resource are not there.
 pub(super) fn unreadable(resource: &Resource, error: &io::Error) -> Failure {
-    tracing::error!(resource.id = %resource.id, %error, "Could not read the blob of a stored resource");
+    let message_id = resource.message_id.as_ref().map(MessageId::as_str);
+    tracing::error!(resource.id = %resource.id, message.id = message_id, app.id = %resource.app_id, %error,
+        "Could not read the blob of a stored resource");
     Failure::Internal
 }
 
