@@ -16,7 +16,7 @@ impl Extent {
     pub(crate) fn asked_of(name: &str) -> Option<Self> {
         let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
         let extent = if words.iter().any(|word| word == "--quick") { Self::Quick } else { Self::Full };
-        let names: Vec<&String> = words.iter().filter(|word| *word != "--quick").collect();
+        let names: Vec<&String> = words.iter().filter(|word| !word.starts_with("--")).collect();
         (names.is_empty() || names.iter().any(|word| *word == name)).then_some(extent)
     }
 

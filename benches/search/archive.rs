@@ -1,10 +1,14 @@
 //! Archives that were never received: chats of very different sizes, Chinese names, and a tenth of the
 //! history added out of order.
 
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
 use anyhow::Context;
 use fastrand::Rng;
 use larkive::catalogue::search::{self, Progress};
 use larkive::catalogue::{Catalogue, FILE_NAME};
+use rustix::fs::{Advice, fadvise};
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 use tempfile::TempDir;
@@ -60,31 +64,66 @@ const ENDINGS: [(&str, &str, &str); 6] = [
 pub(crate) struct Archive {
     pub(crate) size: u32,
     pub(crate) catalogue: Catalogue,
-    _directory: TempDir,
+    path: PathBuf,
+    _directory: Option<TempDir>,
 }
 
 impl Archive {
-    pub(crate) async fn generate(size: u32) -> anyhow::Result<Self> {
-        eprintln!("an archive of {size} resources");
-        let directory = TempDir::with_prefix_in("bench-", env!("CARGO_TARGET_TMPDIR"))?;
-        let catalogue = Catalogue::open(&directory.path().join(FILE_NAME)).await?;
-        let mut connection = catalogue.write()?.acquire().await?;
-        // For filling only; what is measured uses other connections.
-        for pragma in ["PRAGMA synchronous = OFF", "PRAGMA cache_size = -400000"] {
-            sqlx::query(pragma).execute(&mut *connection).await?;
+    /// An archive that goes with this value, or one that is kept for the next run, too.
+    pub(crate) async fn of(size: u32, life: Life) -> anyhow::Result<Self> {
+        let fresh = TempDir::with_prefix_in("bench-", env!("CARGO_TARGET_TMPDIR"))?;
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("archive-of-{size}"));
+        if life == Life::OneRun || !kept.exists() {
+            fill(fresh.path(), size).await?.close().await;
         }
-        let mut rng = Rng::with_seed(u64::from(size));
-        for first in (0..size).step_by(STEP as usize) {
-            let rows: Vec<Value> = (first..size.min(first + STEP)).map(|number| row(number, &mut rng)).collect();
-            insert(&mut connection, &Value::from(rows).to_string()).await?;
-        }
-        for statement in NAMES {
-            sqlx::query(statement).execute(&mut *connection).await?;
-        }
-        drop(connection);
-        index(&catalogue).await?;
-        Ok(Self { size, catalogue, _directory: directory })
+        let (path, directory) = match life {
+            Life::OneRun => (fresh.path().join(FILE_NAME), Some(fresh)),
+            Life::Kept if kept.exists() => (kept.join(FILE_NAME), None),
+            Life::Kept => {
+                fs::rename(fresh.keep(), &kept)?;
+                (kept.join(FILE_NAME), None)
+            }
+        };
+        Ok(Self { size, catalogue: Catalogue::open(&path).await?, path, _directory: directory })
     }
+
+    /// Closes the archive and opens it again, with nothing of it in any memory.
+    pub(crate) async fn reopen(&mut self) -> anyhow::Result<()> {
+        self.catalogue.close().await;
+        let file = File::open(&self.path)?;
+        file.sync_all()?;
+        fadvise(&file, 0, None, Advice::DontNeed)?;
+        self.catalogue = Catalogue::open(&self.path).await?;
+        Ok(())
+    }
+}
+
+/// How long an archive lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    OneRun,
+    Kept,
+}
+
+async fn fill(directory: &Path, size: u32) -> anyhow::Result<Catalogue> {
+    eprintln!("an archive of {size} resources");
+    let catalogue = Catalogue::open(&directory.join(FILE_NAME)).await?;
+    let mut connection = catalogue.write()?.acquire().await?;
+    // For filling only; what is measured uses other connections.
+    for pragma in ["PRAGMA synchronous = OFF", "PRAGMA cache_size = -400000"] {
+        sqlx::query(pragma).execute(&mut *connection).await?;
+    }
+    let mut rng = Rng::with_seed(u64::from(size));
+    for first in (0..size).step_by(STEP as usize) {
+        let rows: Vec<Value> = (first..size.min(first + STEP)).map(|number| row(number, &mut rng)).collect();
+        insert(&mut connection, &Value::from(rows).to_string()).await?;
+    }
+    for statement in NAMES {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
+    drop(connection);
+    index(&catalogue).await?;
+    Ok(catalogue)
 }
 
 /// Brings the text index up to date in portions, as the program does.

@@ -1,8 +1,9 @@
 //! How long it takes to find something in archives of 10,000, 100,000 and 1,000,000 resources.
 //!
-//! `cargo bench --bench search`; `-- --quick` leaves out the largest archive. Every question is asked
-//! of every archive in three rounds, in turn; what is printed is the median, and the largest archive
-//! in comparison with the smallest.
+//! `cargo bench --bench search`; `-- --quick` leaves out the largest archive, `-- --keep` keeps the archives for
+//! the next run with it. Every question is asked of every archive in three rounds, in turn. What is printed of
+//! each archive: the median and the 99th percentile of all answers, and the slowest first answer, with nothing
+//! of the archive in any memory.
 
 #[path = "../rounds/mod.rs"]
 #[expect(dead_code, reason = "the figures of this benchmark have a table of their own")]
@@ -16,8 +17,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::archive::Archive;
-use crate::questions::{QUESTIONS, Question};
+use crate::archive::{Archive, Life};
+use crate::questions::{Answers, QUESTIONS, Question};
 use crate::rounds::Extent;
 
 const ROUNDS: u32 = 3;
@@ -26,16 +27,19 @@ const ROUNDS: u32 = 3;
 async fn main() -> anyhow::Result<()> {
     let Some(extent) = Extent::asked_of("search") else { return Ok(()) };
     let sizes: &[u32] = extent.choose(&[10_000, 100_000, 1_000_000], &[10_000, 100_000]);
+    let life = if std::env::args().any(|word| word == "--keep") { Life::Kept } else { Life::OneRun };
     let mut archives = Vec::new();
     for size in sizes {
-        archives.push(Archive::generate(*size).await?);
+        archives.push(Archive::of(*size, life).await?);
     }
     let mut times = Times::default();
     for round in 1..=ROUNDS {
         eprintln!("round {round}");
         for question in QUESTIONS {
-            for archive in &archives {
-                times.add(&question, archive.size, question.ask(archive).await.context(question.name)?);
+            for archive in &mut archives {
+                archive.reopen().await?;
+                let answers = times.0.entry((question.name, archive.size)).or_default();
+                answers.push(question.ask(archive).await.context(question.name)?);
             }
         }
     }
@@ -43,32 +47,34 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What each question took of each archive in each round.
+/// What each question took of each archive in each round: the first answer, then the others.
 #[derive(Default)]
-struct Times(BTreeMap<(&'static str, u32), Vec<Duration>>);
+struct Times(BTreeMap<(&'static str, u32), Vec<Answers>>);
 
 impl Times {
-    fn add(&mut self, question: &Question, size: u32, took: Duration) {
-        self.0.entry((question.name, size)).or_default().push(took);
-    }
-
-    fn median_ms(&self, name: &'static str, size: u32) -> Option<f64> {
-        let mut times = self.0.get(&(name, size))?.clone();
+    fn row(&self, name: &'static str, size: u32) -> Option<String> {
+        let rounds = self.0.get(&(name, size))?;
+        let mut times: Vec<Duration> = rounds.iter().flat_map(|round| round.others.iter().copied()).collect();
         times.sort();
-        Some(times.get(times.len() / 2)?.as_secs_f64() * 1000.0)
+        let first = rounds.iter().map(|round| round.first).max()?;
+        let figures = [times.get(times.len() / 2), times.get(times.len() * 99 / 100), Some(&first)];
+        let figures: Vec<String> = figures.into_iter().flatten().map(|time| milliseconds(*time)).collect();
+        Some(figures.join(" | "))
     }
 
     fn table(&self, sizes: &[u32]) -> String {
-        let heads: Vec<String> = sizes.iter().map(|size| format!("{size}, ms")).collect();
-        let mut table = format!("| Question | {} | largest / smallest |\n|---", heads.join(" | "));
-        table.push_str(&"|---".repeat(sizes.len() + 1));
+        let heads: Vec<String> = sizes.iter().map(|size| format!("{size}: median, ms | p99 | first")).collect();
+        let mut table = format!("| Question | {} |\n|---", heads.join(" | "));
+        table.push_str(&"|---".repeat(sizes.len() * 3));
         table.push_str("|\n");
         for Question { name, .. } in QUESTIONS {
-            let medians: Vec<f64> = sizes.iter().filter_map(|size| self.median_ms(name, *size)).collect();
-            let cells: Vec<String> = medians.iter().map(|ms| format!("{ms:.2}")).collect();
-            let ratio = medians.last().zip(medians.first()).map_or(0.0, |(last, first)| last / first);
-            table.push_str(&format!("| {name} | {} | {ratio:.2} |\n", cells.join(" | ")));
+            let cells: Vec<String> = sizes.iter().filter_map(|size| self.row(name, *size)).collect();
+            table.push_str(&format!("| {name} | {} |\n", cells.join(" | ")));
         }
         table
     }
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.2}", time.as_secs_f64() * 1000.0)
 }
