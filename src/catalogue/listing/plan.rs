@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalogue::connections::Connections;
-use crate::catalogue::search::{NameRow, chats_with_id, expression, named_like, quoted, role_piece, senders_with_id};
+use crate::catalogue::search::{Asked, NameRow, ask, chats_with_id, named_like, quoted, role_piece, senders_with_id};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
@@ -29,10 +29,19 @@ pub(in crate::catalogue) struct Plan {
     pub(super) equalities: Vec<Equality>,
     /// What a column must not be.
     pub(super) inequalities: Vec<Equality>,
-    /// What the text index is asked for; none if no text is looked for.
-    pub(super) expression: Option<String>,
+    /// What the text index is asked for, if it is asked.
+    pub(super) words: Words,
     /// What leads.
     pub(super) lead: Lead,
+}
+
+/// What the text index is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    /// In its own language; none if everything in it may be what is looked for.
+    pub(super) expression: Option<String>,
+    /// Whether it knows too many words that begin like one that is looked for.
+    pub(super) some_are_left_to_the_texts: bool,
 }
 
 /// Columns that can be compared with values, the most selective first.
@@ -111,20 +120,19 @@ impl Plan {
         let read = catalogue.read();
         let mut equalities = given(filter);
         let mut inequalities = Vec::new();
-        let mut expression = None;
+        let mut words = Words::default();
         if let Some(search) = &filter.search {
             let wanted = look_up(read, &search.wanted).await?;
-            expression = match search.has_words() {
-                true => Some(words(read, filter, search, &wanted).await?),
-                false => None,
-            };
+            if search.has_words() {
+                words = Words::new(read, filter, search, &wanted).await?;
+            }
             equalities.extend(traits(&search.wanted, &wanted));
             inequalities = traits(&search.unwanted, &look_up(read, &search.unwanted).await?);
         }
         equalities.sort_by_key(|equality| equality.column);
-        let lead = lead(filter, &equalities, expression.is_some());
+        let lead = lead(filter, &equalities);
         let (filter, zone) = (filter.clone(), catalogue.zone().clone());
-        Ok(Self { filter, asked_at, zone, equalities, inequalities, expression, lead })
+        Ok(Self { filter, asked_at, zone, equalities, inequalities, words, lead })
     }
 
     pub(super) fn search(&self) -> Option<&Search> {
@@ -137,9 +145,10 @@ impl Plan {
 
     /// Whether the texts of rows have to be looked at.
     pub(super) fn looks_at_texts(&self) -> bool {
-        self.search().is_some_and(|search| {
-            !search.unwanted_words.is_empty() || search.words.iter().any(|word| word.is_more_than_its_pieces())
-        })
+        self.words.some_are_left_to_the_texts
+            || self.search().is_some_and(|search| {
+                !search.unwanted_words.is_empty() || search.words.iter().any(|word| word.is_more_than_its_pieces())
+            })
     }
 
     /// Whether many rows may have to be read for one that is shown.
@@ -248,8 +257,8 @@ fn ids(typed: &[Named], found: &[NameRow]) -> Vec<String> {
     }
 }
 
-fn lead(filter: &Filter, equalities: &[Equality], has_words: bool) -> Lead {
-    if has_words {
+fn lead(filter: &Filter, equalities: &[Equality]) -> Lead {
+    if filter.search.as_ref().is_some_and(Search::has_words) {
         return Lead::Words;
     }
     if !filter.message_id.is_empty() {
@@ -264,19 +273,46 @@ fn lead(filter: &Filter, equalities: &[Equality], has_words: bool) -> Lead {
     }
 }
 
-/// What the text index is asked for: every word, and the marks of what else it knows.
-async fn words(
+impl Words {
+    /// Every word, and the marks of what else the index knows.
+    async fn new(
+        read: &Connections,
+        filter: &Filter,
+        search: &Search,
+        wanted: &LookedUp,
+    ) -> Result<Self, CatalogueError> {
+        let mut all = Vec::new();
+        let mut some_are_left_to_the_texts = false;
+        for word in &search.words {
+            let asked = match ask(read, word).await? {
+                Asked::Wholly(expression) | Asked::Partly(Some(expression)) => expression,
+                Asked::Partly(None) => {
+                    some_are_left_to_the_texts = true;
+                    continue;
+                }
+            };
+            let mut ways = vec![format!("({asked})")];
+            ways.extend(named_like(read, word).await?.iter().map(|row| quoted(&row.piece())));
+            all.push(any_of(&ways));
+        }
+        all.extend(marks(read, filter, search, wanted).await?);
+        let expression = Some(all.join(" AND ")).filter(|all| !all.is_empty());
+        let expression = match expression {
+            Some(wanted) => Some(without_unwanted(read, search, wanted).await?),
+            None => None,
+        };
+        Ok(Self { expression, some_are_left_to_the_texts })
+    }
+}
+
+/// The marks of chats, senders and roles: one of each that are asked for.
+async fn marks(
     read: &Connections,
     filter: &Filter,
     search: &Search,
     wanted: &LookedUp,
-) -> Result<String, CatalogueError> {
+) -> Result<Vec<String>, CatalogueError> {
     let mut all = Vec::new();
-    for word in &search.words {
-        let mut ways = vec![format!("({})", expression(word))];
-        ways.extend(named_like(read, word).await?.iter().map(|row| quoted(&row.piece())));
-        all.push(any_of(&ways));
-    }
     let mut restrict = |asked: usize, marks: Vec<String>| {
         if asked > 0 {
             all.push(any_of(&if marks.is_empty() { vec![quoted(NOTHING)] } else { marks }));
@@ -291,9 +327,17 @@ async fn words(
     for roles in [filter.role.clone(), kinds.collect()] {
         restrict(roles.len(), roles.into_iter().map(|role| quoted(&role_piece(role))).collect());
     }
-    let wanted = all.join(" AND ");
-    let plain = search.unwanted_words.iter().filter(|word| !word.is_more_than_its_pieces());
-    let unwanted: Vec<String> = plain.map(expression).collect();
+    Ok(all)
+}
+
+/// What is wanted without what is not, as far as the index knows: the texts are looked at anyway.
+async fn without_unwanted(read: &Connections, search: &Search, wanted: String) -> Result<String, CatalogueError> {
+    let mut unwanted = Vec::new();
+    for word in search.unwanted_words.iter().filter(|word| !word.is_more_than_its_pieces()) {
+        if let Asked::Wholly(expression) = ask(read, word).await? {
+            unwanted.push(expression);
+        }
+    }
     Ok(if unwanted.is_empty() { wanted } else { format!("({wanted}) NOT {}", any_of(&unwanted)) })
 }
 

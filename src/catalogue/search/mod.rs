@@ -4,12 +4,14 @@
 //! Triggers note what the index does not know yet; here it is brought up to date, a bounded portion
 //! at a time. What is read from it is next door, in `listing`.
 
+mod beginnings;
 mod names;
 mod pieces;
 mod writing;
 
+pub(in crate::catalogue) use beginnings::{Asked, ask};
 pub(super) use names::{NameRow, chats_with_id, named_like, senders_with_id};
-pub(super) use pieces::{chat_piece, expression, quoted, role_piece, sender_piece};
+pub(super) use pieces::{chat_piece, quoted, role_piece, sender_piece};
 pub use writing::{Progress, catch_up, index_newest};
 
 use sqlx::AssertSqlSafe;

@@ -3,7 +3,8 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{chat_piece, expression, quoted, sender_piece};
+use super::pieces::expression;
+use super::{chat_piece, quoted, sender_piece};
 use crate::catalogue::CatalogueError;
 use crate::catalogue::connections::Connections;
 use crate::catalogue::listing::selection::apps_of;

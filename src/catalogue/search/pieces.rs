@@ -36,7 +36,7 @@ pub(in crate::catalogue) fn quoted(piece: &str) -> String {
 }
 
 /// What a row of the index has to have so that a needle may be found in it.
-pub(in crate::catalogue) fn expression(needle: &Needle) -> String {
+pub(super) fn expression(needle: &Needle) -> String {
     let spell = |piece: Piece<'_>| match piece {
         Piece::Whole(text) => quoted(text),
         Piece::Beginning(text) => format!("{} *", quoted(text)),
