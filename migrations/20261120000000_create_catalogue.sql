@@ -78,9 +78,9 @@ CREATE INDEX messages_by_chat ON messages (app_id, chat_id, sent_at);
 -- A resource's row is its job: there is no second queue that could disagree with the catalogue.
 -- `owner` is the owning message or ticket. `listed_at` is the time it is listed under: when its
 -- message was sent, else when it was first seen. `failures` counts failures in a row, `failures_alike`
--- those of them at the end that had the same reason.
+-- those of them at the end that had the same reason. Ids are public and some rows go: none is given again.
 CREATE TABLE resources (
-    resource_row_id      INTEGER PRIMARY KEY,
+    resource_row_id      INTEGER PRIMARY KEY AUTOINCREMENT,
     app_id               TEXT NOT NULL,
     tenant_key           TEXT,
     source               TEXT NOT NULL

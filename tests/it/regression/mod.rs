@@ -6,6 +6,7 @@ mod confinement;
 mod deliveries;
 mod files;
 mod host;
+mod ids;
 mod local_failures;
 mod logs;
 mod network;
