@@ -26,6 +26,7 @@ use crate::archive::listing::Lister;
 use crate::archive::names::Namer;
 use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
+use crate::archive::requeue::Requeuer;
 use crate::archive::thumbnail::{Thumbnailer, Thumbnails};
 use crate::blob::reserve::Reserve;
 use crate::blob::space::Space;
@@ -265,6 +266,8 @@ impl App {
                 }
             });
         }
+        let requeuer = Requeuer::new(self.catalogue.clone(), self.expander.noticed(), self.shared.due.clone());
+        crew.add("requeuer", requeuer.run(shutdown.clone()));
         crew.add("expander", self.expander.run(self.inbox, shutdown.clone()));
         for namer in self.namers {
             crew.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));

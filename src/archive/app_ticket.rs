@@ -8,7 +8,6 @@ use futures_util::future::BoxFuture;
 
 use super::notice::{Notice, Use};
 use crate::catalogue::endings::{Ending, Finished};
-use crate::catalogue::mended::Mended;
 use crate::catalogue::{Catalogue, CatalogueError, Transaction, app_tickets};
 use crate::domain::app::AppKind;
 use crate::domain::id::{AppId, ResourceId};
@@ -20,7 +19,7 @@ use crate::feishu::client::{Client, ClientSettings};
 use crate::feishu::platform_time::PlatformTime;
 use crate::metrics::Metrics;
 
-/// Keeps the ticket that an event brought; what waited for it is due again.
+/// Keeps the ticket that an event brought; what waited for it will be due again.
 ///
 /// # Errors
 /// If the catalogue fails.
@@ -35,26 +34,6 @@ pub async fn keep(
     app_tickets::keep(transaction, &notice.app_id, ticket, sent_at).await?;
     tracing::info!(app.id = %notice.app_id, "Took a ticket for app {}", notice.app_id);
     Ok(Use::Used)
-}
-
-/// Makes everything due that waited for a ticket, a portion at a time, if it is still the newest.
-/// The first portion became due with the ticket.
-///
-/// # Errors
-/// If the catalogue fails.
-pub(super) async fn requeue_rest(catalogue: &Catalogue, app_id: &AppId, ticket: &Secret) -> Result<(), CatalogueError> {
-    if app_tickets::newest(catalogue.read(), app_id).await?.as_ref() != Some(ticket) {
-        return Ok(());
-    }
-    let mut waiting = Mended::by_ticket(app_id);
-    loop {
-        let mut transaction = catalogue.begin().await?;
-        let portion = waiting.requeue_next(&mut transaction).await?;
-        transaction.commit().await?;
-        if !portion.is_full {
-            return Ok(());
-        }
-    }
 }
 
 /// Gives those resources another try that ended for lack of a ticket while one was coming in.

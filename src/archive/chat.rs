@@ -1,12 +1,11 @@
-//! Chats: events about a chat are recorded, and what the chat had blocked is due again once the
-//! cause is gone.
+//! Chats: events about a chat are recorded, and so is that what the chat had blocked is due again.
 
 use super::notice::{Notice, Use};
 use crate::catalogue::chats::News;
 use crate::catalogue::endings::{Ending, Finished};
-use crate::catalogue::{Catalogue, CatalogueError, Transaction, cleared};
+use crate::catalogue::{CatalogueError, Transaction, cleared};
 use crate::domain::chat::{Downloads, Presence};
-use crate::domain::id::{AppId, ChatId, ResourceId};
+use crate::domain::id::ResourceId;
 use crate::feishu::event::ChatNotice;
 
 /// Records that the bot was added to a chat or removed from it.
@@ -22,7 +21,7 @@ pub(super) async fn bot_moved(
     let news = introduce(transaction, notice, chat).await?;
     news.bot(transaction, presence).await?;
     if presence == Presence::In {
-        cleared::requeue(transaction, &notice.app_id, &chat.chat_id).await?;
+        cleared::note_chat(transaction, &notice.app_id, &chat.chat_id).await?;
     }
     Ok(Use::Used)
 }
@@ -41,7 +40,7 @@ pub(super) async fn updated(
         news.downloads(transaction, downloads).await?;
     }
     if chat.downloads == Some(Downloads::Allowed) {
-        cleared::requeue(transaction, &notice.app_id, &chat.chat_id).await?;
+        cleared::note_chat(transaction, &notice.app_id, &chat.chat_id).await?;
     }
     Ok(Use::Used)
 }
@@ -74,26 +73,6 @@ async fn introduce<'a>(
         news.name(transaction, name).await?;
     }
     Ok(news)
-}
-
-/// Makes everything of a chat due whose cause was cleared, batch by batch. The first batch became
-/// due with the notice.
-///
-/// # Errors
-/// If the catalogue fails.
-pub(super) async fn requeue_rest(
-    catalogue: &Catalogue,
-    app_id: &AppId,
-    chat_id: &ChatId,
-) -> Result<(), CatalogueError> {
-    loop {
-        let mut transaction = catalogue.begin().await?;
-        let portion = cleared::requeue(&mut transaction, app_id, chat_id).await?;
-        transaction.commit().await?;
-        if !portion.is_full {
-            return Ok(());
-        }
-    }
 }
 
 /// Makes due again what ended for a cause that was cleared during the try.

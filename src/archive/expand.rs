@@ -5,9 +5,10 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::Inbox;
@@ -42,6 +43,8 @@ pub struct Expander {
     metrics: Metrics,
     /// Told when resources may have become due.
     due: watch::Sender<()>,
+    /// Told when something other than a message has been written, which may have cleared a cause.
+    noticed: Arc<Notify>,
 }
 
 /// An event and what became of it; nothing to tell where it was expanded as usual.
@@ -109,7 +112,13 @@ impl Expander {
     /// An expander that tells `due` when it has found resources.
     #[must_use]
     pub fn new(catalogue: Catalogue, metrics: Metrics, due: watch::Sender<()>) -> Self {
-        Self { catalogue, metrics, due }
+        Self { catalogue, metrics, due, noticed: Arc::default() }
+    }
+
+    /// Is told when an event has been written that may have cleared the cause of something.
+    #[must_use]
+    pub fn noticed(&self) -> Arc<Notify> {
+        self.noticed.clone()
     }
 
     /// Expands until `shutdown`, giving way to deliveries that go on coming.
@@ -190,8 +199,8 @@ impl Expander {
             Err(error) if error.is_about_the_rows() => self.write_one_by_one(readings).await?,
             Err(error) => return Err(error),
         }
-        for (_, notice) in readings.iter().filter_map(Reading::notice) {
-            notice::follow_up(&self.catalogue, notice).await?;
+        if readings.iter().any(|reading| reading.notice().is_some()) {
+            self.noticed.notify_one();
         }
         Ok(())
     }

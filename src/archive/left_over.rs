@@ -1,6 +1,5 @@
 //! Left over: what a start makes due of what was blocked before it, because the configuration may be
-//! another one or the machine mended, or because an earlier process ended before it had taken up
-//! everything that was cleared; and of what waits for its time after a failure of ours.
+//! another one or the machine mended; and of what waits for its time after a failure of ours.
 //!
 //! However much that is, deliveries are answered meanwhile: a portion before the start, the rest beside
 //! everything else.
@@ -10,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalogue::cleared::{self, Portion};
+use crate::catalogue::cleared::Portion;
 use crate::catalogue::mended::{FailedHere, Mended};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::error::chain;
@@ -75,7 +74,6 @@ async fn step(catalogue: &Catalogue, mut walk: Walk) -> Result<(Walk, Portion), 
     let mut transaction = catalogue.begin().await?;
     let portion = walk.mended.requeue_next(&mut transaction).await?;
     let portion = portion.and(walk.failed_here.requeue_next(&mut transaction).await?);
-    let portion = portion.and(cleared::requeue_left_over(&mut transaction).await?);
     transaction.commit().await?;
     Ok((walk, portion))
 }

@@ -21,6 +21,7 @@ pub mod recall;
 mod received;
 pub mod record;
 pub mod replay;
+pub mod requeue;
 pub mod retry;
 pub mod thumbnail;
 pub mod ticket;

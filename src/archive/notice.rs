@@ -1,8 +1,8 @@
 //! Notices: events that tell of something other than a new message.
 
 use super::{app_ticket, chat, recall, ticket};
-use crate::catalogue::{Catalogue, CatalogueError, Transaction};
-use crate::domain::chat::{Downloads, Presence};
+use crate::catalogue::{CatalogueError, Transaction};
+use crate::domain::chat::Presence;
 use crate::domain::id::AppId;
 use crate::domain::time::Timestamp;
 use crate::feishu::event::Event;
@@ -46,21 +46,5 @@ pub async fn apply(transaction: &mut Transaction, notice: &Notice) -> Result<Use
             tracing::debug!(app.id = %notice.app_id, "Kept an event that is not used");
             Ok(Use::Unused)
         }
-    }
-}
-
-/// Goes on with what a notice that is written has made due, beyond the portion that came with it.
-///
-/// # Errors
-/// If the catalogue fails.
-pub async fn follow_up(catalogue: &Catalogue, notice: &Notice) -> Result<(), CatalogueError> {
-    let app_id = &notice.app_id;
-    match &notice.event {
-        Event::BotAdded(chat) => chat::requeue_rest(catalogue, app_id, &chat.chat_id).await,
-        Event::ChatUpdated(chat) if chat.downloads == Some(Downloads::Allowed) => {
-            chat::requeue_rest(catalogue, app_id, &chat.chat_id).await
-        }
-        Event::AppTicket { ticket, .. } => app_ticket::requeue_rest(catalogue, app_id, ticket).await,
-        _ => Ok(()),
     }
 }

@@ -3,8 +3,7 @@
 //! Tickets are secrets: nothing that lists or shows the catalogue reads this table.
 
 use super::connections::Connections;
-use super::mended::Mended;
-use super::{CatalogueError, Transaction};
+use super::{CatalogueError, Transaction, cleared};
 use crate::domain::id::{AppId, ResourceId};
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
@@ -22,7 +21,7 @@ pub async fn newest(read: &Connections, app_id: &AppId) -> Result<Option<Secret>
     Ok(ticket.map(Secret::new))
 }
 
-/// Keeps a ticket, unless a newer one is known, and makes a first portion due of what waited for it.
+/// Keeps a ticket, unless a newer one is known, and notes that what waited for it need wait no longer.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -46,7 +45,7 @@ pub async fn keep(
     if kept.rows_affected() == 0 {
         return Ok(());
     }
-    Mended::by_ticket(app_id).requeue_next(transaction).await?;
+    cleared::note_ticket(transaction, app_id).await?;
     note_tries_under_way(transaction, app_id).await
 }
 

@@ -3,9 +3,18 @@
 //! What counts is whether the last try began before the event came. A try that was under way
 //! meanwhile is made good for when it ends; one that began later is believed, so that nothing is
 //! tried over and over. What lies in a forward was blocked by the forward's chat, not by its own.
+//!
+//! However much it is, it becomes due in portions. The event's own transaction only notes the cause, and the note
+//! stays until the last portion.
 
-use sqlx::{QueryBuilder, Sqlite};
+use std::fmt::Display;
+use std::str::FromStr;
 
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, Sqlite};
+
+use super::connections::Connections;
+use super::mended::Mended;
 use super::retry::json_list;
 use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, ChatId, MessageId, ResourceId};
@@ -52,30 +61,93 @@ impl Portion {
 enum Among<'a, T> {
     Chat(&'a AppId, &'a ChatId),
     These(T),
-    Everything,
+}
+
+/// Notes that an event has cleared what a chat had blocked.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn note_chat(transaction: &mut Transaction, app_id: &AppId, chat_id: &ChatId) -> Result<(), CatalogueError> {
+    note(transaction, app_id, chat_id.as_str()).await
+}
+
+/// Notes that what waited for a ticket of this app need wait no longer.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn note_ticket(transaction: &mut Transaction, app_id: &AppId) -> Result<(), CatalogueError> {
+    note(transaction, app_id, WHOLE_APP).await
+}
+
+/// Stands for the chat where a cause is cleared for the whole app.
+const WHOLE_APP: &str = "";
+
+async fn note(transaction: &mut Transaction, app_id: &AppId, chat_id: &str) -> Result<(), CatalogueError> {
+    sqlx::query(
+        "INSERT INTO cleared_causes (app_id, chat_id) VALUES (?, ?)
+         ON CONFLICT (app_id, chat_id) DO UPDATE SET requeued_through = 0",
+    )
+    .bind(app_id.as_str())
+    .bind(chat_id)
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
+/// Whether causes are noted whose resources are not all due yet.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn is_noted(read: &Connections) -> Result<bool, CatalogueError> {
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM cleared_causes)").fetch_one(read).await?)
+}
+
+/// Makes the next portion due of what the oldest noted cause had blocked, and forgets the cause with the last one.
+/// Nothing if none is noted.
+///
+/// # Errors
+/// If SQLite fails.
+pub async fn requeue_noted(transaction: &mut Transaction) -> Result<Option<Portion>, CatalogueError> {
+    let oldest = sqlx::query(
+        "SELECT cleared_cause_row_id, app_id, chat_id, requeued_through
+         FROM cleared_causes
+         ORDER BY cleared_cause_row_id
+         LIMIT 1",
+    );
+    let Some(cause) = oldest.fetch_optional(transaction.connection()).await? else { return Ok(None) };
+    let row: i64 = cause.try_get("cleared_cause_row_id")?;
+    let app_id: AppId = read(&cause, "app_id", row)?;
+    let (portion, through) = if cause.try_get::<&str, _>("chat_id")? == WHOLE_APP {
+        let mut walk = Mended::by_ticket(&app_id).after(cause.try_get("requeued_through")?);
+        let portion = walk.requeue_next(transaction).await?;
+        (portion, walk.through())
+    } else {
+        let chat_id: ChatId = read(&cause, "chat_id", row)?;
+        (requeue(transaction, &app_id, &chat_id).await?, 0)
+    };
+    let done = match portion.is_full {
+        true => sqlx::query("UPDATE cleared_causes SET requeued_through = ?2 WHERE cleared_cause_row_id = ?1")
+            .bind(row)
+            .bind(through),
+        false => sqlx::query("DELETE FROM cleared_causes WHERE cleared_cause_row_id = ?").bind(row),
+    };
+    done.execute(transaction.connection()).await?;
+    Ok(Some(portion))
+}
+
+fn read<T: FromStr<Err: Display>>(cause: &SqliteRow, column: &'static str, row: i64) -> Result<T, CatalogueError> {
+    cause.try_get::<&str, _>(column)?.parse().map_err(|error: T::Err| CatalogueError::BadValue {
+        table: "cleared_causes",
+        column,
+        row,
+        message: error.to_string(),
+    })
 }
 
 /// Makes a batch of a chat's resources and quoted messages due whose cause was cleared.
-///
-/// # Errors
-/// If SQLite fails.
-pub async fn requeue(
-    transaction: &mut Transaction,
-    app_id: &AppId,
-    chat_id: &ChatId,
-) -> Result<Portion, CatalogueError> {
+async fn requeue(transaction: &mut Transaction, app_id: &AppId, chat_id: &ChatId) -> Result<Portion, CatalogueError> {
     let resources = requeue_resources(transaction, Among::Chat(app_id, chat_id)).await?;
     Ok(resources.and(requeue_quotes(transaction, Among::Chat(app_id, chat_id)).await?))
-}
-
-/// Makes a batch of any chat's due whose cause was cleared: what a process that ended in between
-/// has left.
-///
-/// # Errors
-/// If SQLite fails.
-pub async fn requeue_left_over(transaction: &mut Transaction) -> Result<Portion, CatalogueError> {
-    let resources = requeue_resources(transaction, Among::Everything).await?;
-    Ok(resources.and(requeue_quotes(transaction, Among::Everything).await?))
 }
 
 /// Makes those of these resources due whose cause was cleared while they were being tried.
@@ -130,7 +202,7 @@ async fn requeue_resources(
     );
     let places = match among {
         Among::Chat(..) => FROM_THE_CHAT,
-        Among::These(_) | Among::Everything => FROM_THE_RESOURCES,
+        Among::These(_) => FROM_THE_RESOURCES,
     };
     for (number, place) in places.into_iter().enumerate() {
         update.push(if number > 0 { " UNION ALL " } else { "" });
@@ -149,7 +221,6 @@ async fn requeue_resources(
                 update.push(" AND r.resource_row_id IN (SELECT value FROM json_each(");
                 update.push_bind(json_list(ids)).push("))");
             }
-            Among::Everything => {}
         }
     }
     finish(update, transaction).await
@@ -174,7 +245,6 @@ async fn requeue_quotes(
             update.push(" AND q.app_id = ").push_bind(app_id.as_str().to_owned());
             update.push(" AND q.message_id = ").push_bind(message_id.as_str().to_owned());
         }
-        Among::Everything => {}
     }
     finish(update, transaction).await
 }
@@ -228,21 +298,21 @@ mod tests {
             .await
             .unwrap();
 
-        let (app_id, chat_id) = ("cli_a".parse().unwrap(), "oc_1".parse().unwrap());
+        let mut transaction = seeded.catalogue.begin().await.unwrap();
+        note_chat(&mut transaction, &"cli_a".parse().unwrap(), &"oc_1".parse().unwrap()).await.unwrap();
+        transaction.commit().await.unwrap();
         let mut counts = Vec::new();
         for _ in 0..3 {
             let mut transaction = seeded.catalogue.begin().await.unwrap();
-            let portion = requeue(&mut transaction, &app_id, &chat_id).await.unwrap();
-            counts.push((portion.count, portion.is_full));
+            let portion = requeue_noted(&mut transaction).await.unwrap();
+            counts.push(portion.map(|portion| (portion.count, portion.is_full)));
             transaction.commit().await.unwrap();
         }
-        assert_eq!(counts, [(u64::from(BATCH), true), (3, false), (0, false)]);
+        assert_eq!(counts, [Some((u64::from(BATCH), true)), Some((3, false)), None]);
         let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM resources WHERE state = 'blocked'")
             .fetch_one(seeded.catalogue.read())
             .await
             .unwrap();
         assert_eq!(left, 3, "the one tried since, the one blocked otherwise, and the one elsewhere");
-        let mut transaction = seeded.catalogue.begin().await.unwrap();
-        assert_eq!(requeue_left_over(&mut transaction).await.unwrap().count, 0);
     }
 }

@@ -73,6 +73,18 @@ impl Mended {
         Self { app_id: Some(app_id.clone()), reasons: json_array([ReasonCode::AppTicketMissing]), after: 0 }
     }
 
+    /// The same walk behind this row.
+    #[must_use]
+    pub(super) fn after(self, row: i64) -> Self {
+        Self { after: row, ..self }
+    }
+
+    /// The last row that it has made due.
+    #[must_use]
+    pub(super) fn through(&self) -> i64 {
+        self.after
+    }
+
     /// Makes the next portion due.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod ids;
 mod local_failures;
 mod logs;
 mod network;
+mod requeue;
 mod stopping;
 mod time_zone;
 mod unreadable_deliveries;
