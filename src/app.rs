@@ -1,11 +1,11 @@
 //! The running archive: builds everything from its settings and owns the shutdown.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{HttpServer, web};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::app_ticket;
 use crate::archive::asker::Asker;
+use crate::archive::checkpoints::Checkpoints;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
 use crate::archive::index::Indexer;
@@ -60,6 +61,9 @@ use crate::worker::{InFlight, Lane, Shared, Slots, keep_leases, keep_spool};
 const OWNER: &str = "serve";
 /// The file whose lock says that a process serves this data directory.
 const LOCK_FILE: &str = "serve.lock";
+/// How long whoever else holds the lock may take to create a catalogue or to migrate it.
+const MIGRATED_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long requests that are being answered may go on after the first signal, in seconds.
 const ANSWER_WITHIN_SECONDS: u64 = 5;
 /// How long the recorder may take to write what it still has.
@@ -166,7 +170,7 @@ impl App {
         let lock = lock(&layout.directory)?;
         let public = bind(setup.listen)?;
         let admin = setup.admin_listen.map(bind).transpose()?;
-        let catalogue = Catalogue::open(&layout.catalogue).await?.in_zone(setup.time_zone.clone());
+        let catalogue = Catalogue::open_to_serve(&layout.catalogue).await?.in_zone(setup.time_zone.clone());
         let store = Store::open(&layout.store, &layout.spool)
             .with_context(|| format!("cannot open the store {}", layout.store.display()))?;
         let thumbnails = ThumbnailCache::open(&layout.thumbnails)
@@ -275,6 +279,7 @@ impl App {
         crew.add("left over", self.left_over.run(self.shared.due.clone(), shutdown.clone()));
         crew.add("known deliveries", self.known.run(shutdown.clone()));
         crew.add("reserve", self.reserve.keep(shutdown.clone()));
+        crew.add("checkpoints", Checkpoints::new(self.catalogue.clone()).run(shutdown.clone()));
         crew.add("indexer", Indexer::new(self.catalogue.clone()).run(shutdown.clone()));
         crew.add("thumbnails", self.thumbnailer.run(self.shared.due.subscribe(), shutdown.clone()));
         crew.add("leases", keep_leases(self.shared, shutdown.clone()));
@@ -420,7 +425,42 @@ fn warn_of_onlookers(layout: &DataLayout) {
     }
 }
 
+/// The catalogue for a command that works alone or beside a `serve`. It is created and brought to this program's
+/// version only where none runs, which is kept from starting meanwhile: nobody changes it under another's hands.
+///
+/// # Errors
+/// In one sentence, if it cannot be opened, or a `serve` of another version has it.
+pub async fn open_alone_or_beside(layout: &DataLayout) -> anyhow::Result<Catalogue> {
+    make_private_directory(&layout.directory)
+        .with_context(|| format!("cannot create the data directory {}", layout.directory.display()))?;
+    let deadline = Instant::now() + MIGRATED_WITHIN;
+    loop {
+        let error = match Catalogue::open_existing(&layout.catalogue).await {
+            Ok(catalogue) => return Ok(catalogue),
+            Err(error) if error.is_mended_by_migration() => error,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(_lock) = try_lock(&layout.directory)? {
+            return Ok(Catalogue::open(&layout.catalogue).await?);
+        }
+        // Whoever holds the lock may be about to create it.
+        if Instant::now() >= deadline {
+            let why = "a larkive of another version serves this directory; restart it with this one, or use that one";
+            return Err(anyhow::Error::new(error).context(why));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// The lock of a data directory, which belongs to the process that serves it.
 fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    try_lock(data_dir)?.with_context(|| {
+        format!("another larkive serves {}; stop it, or give this one another LARKIVE_DATA_DIR", data_dir.display())
+    })
+}
+
+/// The same; none if another process has it.
+fn try_lock(data_dir: &Path) -> anyhow::Result<Option<File>> {
     let path = data_dir.join(LOCK_FILE);
     let file = File::options()
         .create(true)
@@ -429,16 +469,13 @@ fn lock(data_dir: &Path) -> anyhow::Result<File> {
         .mode(0o600)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    file.try_lock().map_err(|error| match error {
-        std::fs::TryLockError::WouldBlock => anyhow::anyhow!(
-            "another larkive serves {}; stop it, or give this one another LARKIVE_DATA_DIR",
-            data_dir.display()
-        ),
-        std::fs::TryLockError::Error(error) => {
-            anyhow::Error::new(error).context(format!("cannot lock {}", path.display()))
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => {
+            Err(anyhow::Error::new(error).context(format!("cannot lock {}", path.display())))
         }
-    })?;
-    Ok(file)
+    }
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

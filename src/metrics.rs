@@ -70,6 +70,8 @@ pub struct Metrics {
     pub last_event_timestamp_seconds: Gauge<f64, AtomicU64>,
     /// Free space on the store's file system.
     pub store_free_bytes: Gauge,
+    /// How much of the disk the catalogue's log takes.
+    pub catalogue_log_bytes: Gauge,
 }
 
 impl Default for Metrics {
@@ -96,6 +98,7 @@ impl Metrics {
             rate_limit_wait_seconds: Counter::default(),
             last_event_timestamp_seconds: Gauge::default(),
             store_free_bytes: Gauge::default(),
+            catalogue_log_bytes: Gauge::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -154,6 +157,7 @@ impl Metrics {
             self.last_event_timestamp_seconds.clone(),
         );
         r.register("store_free_bytes", "Free space for the store", self.store_free_bytes.clone());
+        r.register("catalogue_log_bytes", "Length of the catalogue's log", self.catalogue_log_bytes.clone());
         registry
     }
 }

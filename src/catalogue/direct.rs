@@ -9,7 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BUSY_TIMEOUT, CHECKPOINT_PAGES, CatalogueError};
+use super::checkpoint::READERS_MAY_TAKE;
+use super::{BUSY_TIMEOUT, CatalogueError, Checkpoints};
 
 /// Page cache of the connection that writes, in KiB: deliveries go to the end of one tree.
 const WRITING_CACHE_KIB: i64 = -512;
@@ -25,7 +26,8 @@ pub(super) struct Direct {
 #[derive(Debug, Clone, Copy)]
 enum Access {
     Reading,
-    Writing,
+    Writing(Checkpoints),
+    Checkpointing,
 }
 
 #[derive(Debug)]
@@ -43,8 +45,13 @@ impl Direct {
     }
 
     /// A connection on which what is committed is durable. Whoever uses it has the writer's turn.
-    pub(super) fn writing(path: PathBuf) -> Self {
-        Self { path, access: Access::Writing, connection: Mutex::new(State::NotYet) }
+    pub(super) fn writing(path: PathBuf, checkpoints: Checkpoints) -> Self {
+        Self { path, access: Access::Writing(checkpoints), connection: Mutex::new(State::NotYet) }
+    }
+
+    /// A connection on which checkpoints are made, which hardly wait for anybody.
+    pub(super) fn checkpointing(path: PathBuf) -> Self {
+        Self { path, access: Access::Checkpointing, connection: Mutex::new(State::NotYet) }
     }
 
     /// Asks or writes something. Blocks.
@@ -75,16 +82,20 @@ impl Direct {
     fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = match self.access {
             Access::Reading => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            Access::Writing => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Access::Writing(_) | Access::Checkpointing => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         match self.access {
             Access::Reading => connection.pragma_update(None, "query_only", 1)?,
-            Access::Writing => {
+            Access::Writing(checkpoints) => {
                 connection.pragma_update(None, "synchronous", "FULL")?;
-                connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+                connection.pragma_update(None, "wal_autocheckpoint", checkpoints.after_pages())?;
                 connection.pragma_update(None, "cache_size", WRITING_CACHE_KIB)?;
+            }
+            Access::Checkpointing => {
+                connection.pragma_update(None, "synchronous", "FULL")?;
+                connection.busy_timeout(READERS_MAY_TAKE)?;
             }
         }
         Ok(connection)

@@ -7,6 +7,7 @@ pub mod app_tickets;
 pub mod by_hand;
 pub mod changes;
 pub mod chats;
+pub mod checkpoint;
 pub mod cleared;
 pub mod connections;
 pub mod days;
@@ -32,7 +33,6 @@ pub mod tenants;
 pub mod thumbnails;
 pub mod tickets;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,8 +50,8 @@ pub const FILE_NAME: &str = "larkive.db";
 
 /// How long a connection waits for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pages in the log before a checkpoint (64 MB of 4 KiB pages): fewer, larger checkpoints keep
-/// the slowest answers short.
+/// Pages in the log before a commit makes a checkpoint (64 MB of 4 KiB pages), where no task does: fewer, larger
+/// ones keep the slowest commits short.
 const CHECKPOINT_PAGES: u32 = 16_000;
 /// Page cache of one connection in KiB (negative: SQLite's spelling for KiB). A reader's holds what a
 /// page of hits touches in an archive of a million: fifty rows of three tables lie on as many leaves.
@@ -67,6 +67,25 @@ pub const BATCH: usize = 1024;
 /// Takes the write lock at once: a transaction that reads first might find it taken when it wants to write.
 const BEGIN: &str = "BEGIN IMMEDIATE";
 
+/// Who makes checkpoints.
+#[derive(Debug, Clone, Copy)]
+enum Checkpoints {
+    /// Whoever commits, when the log has become long.
+    InCommits,
+    /// A task of the service (`checkpoint`).
+    Apart,
+}
+
+impl Checkpoints {
+    /// After how many pages in the log a commit makes one; never, if that is nothing.
+    fn after_pages(self) -> u32 {
+        match self {
+            Self::InCommits => CHECKPOINT_PAGES,
+            Self::Apart => 0,
+        }
+    }
+}
+
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// An open catalogue. Cloned freely.
@@ -75,6 +94,8 @@ pub struct Catalogue {
     read: Connections,
     /// The connection for short questions.
     direct: Arc<Direct>,
+    /// Where its log lies.
+    log: Arc<Path>,
     /// None if the catalogue was opened for reading only.
     writing: Option<Writing>,
     /// At whose midnight its days begin.
@@ -87,6 +108,8 @@ struct Writing {
     connections: Connections,
     /// The connection on which deliveries are written down.
     inbox: Arc<Direct>,
+    /// The connection on which checkpoints are made.
+    checkpoints: Arc<Direct>,
 }
 
 /// What can go wrong with the catalogue.
@@ -173,6 +196,18 @@ impl CatalogueError {
         Some(code & 0xff)
     }
 
+    /// Whether the file is none of SQLite's.
+    fn is_no_database(&self) -> bool {
+        // SQLITE_NOTADB.
+        self.primary_code() == Some(26)
+    }
+
+    /// Whether there is no catalogue, or an older program's: whoever may create and migrate can mend that.
+    #[must_use]
+    pub fn is_mended_by_migration(&self) -> bool {
+        matches!(self, Self::Missing(_) | Self::Older { .. })
+    }
+
     /// Whether the rows were refused (by a constraint), as opposed to the catalogue failing
     /// altogether: then other rows may still go in.
     #[must_use]
@@ -203,28 +238,54 @@ impl Transaction {
 }
 
 impl Catalogue {
-    /// Opens the catalogue at `path` for reading and writing, creates it if there is none, and
-    /// brings it to this program's version.
+    /// Opens the catalogue at `path` for reading and writing, creates it if there is none, and brings it to this
+    /// program's version. Only for who holds the lock of its data directory: nobody else may change it under
+    /// another's hands.
     ///
     /// # Errors
     /// If it cannot be opened or created, or is newer than this program.
     pub async fn open(path: &Path) -> Result<Self, CatalogueError> {
-        let options = connect_options(path).journal_mode(SqliteJournalMode::Wal).create_if_missing(true);
-        {
-            let _turn = migration_turn(path).await?;
-            create_private(path).await?;
-            let mut connection = options.connect().await?;
-            migrate(&mut connection, path).await?;
-            connection.close().await?;
-        }
+        migrate(path).await?;
+        Self::open_writing(path, Checkpoints::InCommits).await
+    }
+
+    /// The same for a service: no commit makes a checkpoint, so that none takes longer for it. Whoever opens it so
+    /// has to make them ([`Self::checkpoint`]).
+    ///
+    /// # Errors
+    /// If it cannot be opened or created, or is newer than this program.
+    pub async fn open_to_serve(path: &Path) -> Result<Self, CatalogueError> {
+        migrate(path).await?;
+        Self::open_writing(path, Checkpoints::Apart).await
+    }
+
+    /// Opens an existing catalogue of exactly this program's version for reading and writing, alone or beside
+    /// others.
+    ///
+    /// # Errors
+    /// If there is none, or its version is another.
+    pub async fn open_existing(path: &Path) -> Result<Self, CatalogueError> {
+        Self::open_read_only(path).await?.close().await;
+        Self::open_writing(path, Checkpoints::InCommits).await
+    }
+
+    async fn open_writing(path: &Path, checkpoints: Checkpoints) -> Result<Self, CatalogueError> {
+        let options = connect_options(path).pragma("wal_autocheckpoint", checkpoints.after_pages().to_string());
         // What would undo a statement stays in memory: SQLite would make a file of it for each batch.
         let writing = options.clone().pragma("cache_size", WRITER_CACHE_KIB).pragma("temp_store", "memory");
-        let connections = Connections::open(writing, 1).await?;
-        let inbox = Arc::new(Direct::writing(path.to_owned()));
-        let read = readers(options.create_if_missing(false)).await?;
+        let writing = Writing {
+            connections: Connections::open(writing, 1).await?,
+            inbox: Arc::new(Direct::writing(path.to_owned(), checkpoints)),
+            checkpoints: Arc::new(Direct::checkpointing(path.to_owned())),
+        };
+        Ok(Self { writing: Some(writing), ..Self::open_reading(path, options).await? })
+    }
+
+    async fn open_reading(path: &Path, options: SqliteConnectOptions) -> Result<Self, CatalogueError> {
+        let read = readers(options).await?;
         let direct = Arc::new(Direct::reading(path.to_owned()));
-        let writing = Some(Writing { connections, inbox });
-        Ok(Self { read, direct, writing, zone: Zone::default() })
+        let log = checkpoint::log_of(path).into();
+        Ok(Self { read, direct, log, writing: None, zone: Zone::default() })
     }
 
     /// Opens an existing catalogue of exactly this program's version for reading; creates and
@@ -236,10 +297,9 @@ impl Catalogue {
         if !path.is_file() {
             return Err(CatalogueError::Missing(path.to_owned()));
         }
-        let read = readers(connect_options(path).read_only(true)).await?;
-        check_version(&read, path).await?;
-        let direct = Arc::new(Direct::reading(path.to_owned()));
-        Ok(Self { read, direct, writing: None, zone: Zone::default() })
+        let opened = Self::open_reading(path, connect_options(path).read_only(true)).await?;
+        check_version(&opened.read, path).await?;
+        Ok(opened)
     }
 
     /// The same catalogue for people of this time zone: its days are theirs, and so are dates in filters.
@@ -303,8 +363,9 @@ impl Catalogue {
     pub async fn close(&self) {
         self.direct.close();
         self.read.close().await;
-        if let Some(Writing { connections, inbox }) = &self.writing {
+        if let Some(Writing { connections, inbox, checkpoints }) = &self.writing {
             inbox.close();
+            checkpoints.close();
             connections.close().await;
         }
     }
@@ -316,24 +377,11 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
-        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
         .disable_statement_logging()
 }
 
 async fn readers(options: SqliteConnectOptions) -> Result<Connections, CatalogueError> {
     Ok(Connections::open(options.pragma("query_only", "1").pragma("cache_size", READER_CACHE_KIB), READERS).await?)
-}
-
-/// A lock on the directory, so that two processes that meet a new catalogue migrate it in turn;
-/// the migrator has none for SQLite.
-async fn migration_turn(path: &Path) -> Result<File, CatalogueError> {
-    let directory = path.parent().unwrap_or(path).to_owned();
-    let locked = tokio::task::spawn_blocking(move || {
-        let directory = File::open(directory)?;
-        directory.lock().map(|()| directory)
-    });
-    let file = locked.await.map_err(|_| CatalogueError::Interrupted)?;
-    file.map_err(|error| CatalogueError::Sqlite(sqlx::Error::Io(error)))
 }
 
 /// Makes the file, for its owner alone: SQLite would make it for everybody, and gives its mode to the files
@@ -344,8 +392,14 @@ async fn create_private(path: &Path) -> Result<(), CatalogueError> {
     created.map(drop).map_err(|error| CatalogueError::Sqlite(sqlx::Error::Io(error)))
 }
 
-async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), CatalogueError> {
-    MIGRATIONS.run(connection).await.map_err(|error| match error {
+/// Creates the catalogue if there is none, and brings it to this program's version.
+async fn migrate(path: &Path) -> Result<(), CatalogueError> {
+    let options = connect_options(path).journal_mode(SqliteJournalMode::Wal).create_if_missing(true);
+    create_private(path).await?;
+    let mut connection = options.connect().await?;
+    let migrated = MIGRATIONS.run(&mut connection).await;
+    connection.close().await?;
+    migrated.map_err(|error| match error {
         MigrateError::VersionMissing(found) if found > known_version() => {
             CatalogueError::Newer { path: path.to_owned(), found, known: known_version() }
         }
@@ -355,15 +409,27 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), C
     })
 }
 
+/// The version of an existing catalogue: nothing while somebody has only just created its file.
+async fn version(read: &Connections, path: &Path) -> Result<i64, CatalogueError> {
+    let foreign = || CatalogueError::Foreign(path.to_owned());
+    let (tables, migrations): (i64, i64) =
+        sqlx::query_as("SELECT COUNT(*), COUNT(*) FILTER (WHERE name = '_sqlx_migrations') FROM sqlite_schema")
+            .fetch_one(read)
+            .await
+            .map_err(CatalogueError::Sqlite)
+            .map_err(|error| if error.is_no_database() { foreign() } else { error })?;
+    match (tables, migrations) {
+        (0, _) => Ok(0),
+        (_, 0) => Err(foreign()),
+        _ => Ok(sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success")
+            .fetch_one(read)
+            .await?),
+    }
+}
+
 async fn check_version(read: &Connections, path: &Path) -> Result<(), CatalogueError> {
     let known = known_version();
-    let found: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success")
-        .fetch_one(read)
-        .await
-        .map_err(|error| match error {
-            sqlx::Error::Database(_) => CatalogueError::Foreign(path.to_owned()),
-            other => CatalogueError::Sqlite(other),
-        })?;
+    let found = version(read, path).await?;
     let path = path.to_owned();
     match found.cmp(&known) {
         std::cmp::Ordering::Equal => Ok(()),

@@ -18,10 +18,10 @@ use crate::archive::download::Downloader;
 use crate::archive::fetch::{Fetched, Fetcher, Manner};
 use crate::archive::{dictionary, post};
 use crate::blob::space::Space;
-use crate::blob::store::{Store, make_private_directory};
+use crate::blob::store::Store;
 use crate::catalogue::listing::resource::Resource;
+use crate::catalogue::reasons;
 use crate::catalogue::resources::Take;
-use crate::catalogue::{Catalogue, reasons};
 use crate::clock::Clock;
 use crate::config::{Fetching, PlatformAccess};
 use crate::domain::app::AppKind;
@@ -331,9 +331,7 @@ pub(super) fn ask_for_tenant(error: NoTenant) -> anyhow::Error {
 async fn open(fetching: &Fetching, app: &PlatformAccess, asker: Asker) -> anyhow::Result<(Fetcher, Client)> {
     let settings = &fetching.settings;
     let (clock, metrics) = (Clock::system(), Metrics::new());
-    make_private_directory(&settings.data.directory)
-        .with_context(|| format!("cannot create the data directory {}", settings.data.directory.display()))?;
-    let catalogue = Catalogue::open(&settings.data.catalogue).await?.in_zone(settings.time_zone.clone());
+    let catalogue = crate::app::open_alone_or_beside(&settings.data).await?.in_zone(settings.time_zone.clone());
     reasons::write_texts(catalogue.write()?, ReasonCode::ALL).await?;
     let store = Store::open(&settings.data.store, &settings.data.spool)
         .with_context(|| format!("cannot open the store {}", settings.data.store.display()))?;

@@ -36,7 +36,6 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use self::trigger::TriggerTarget;
 use crate::app::Ended;
 use crate::blob::checked::Blobs;
-use crate::blob::store::make_private_directory;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
 use crate::config::{Fetching, Imitating, Logging, Problems, Serving, Settings, Sources};
@@ -225,12 +224,10 @@ async fn open_read_only(settings: &Settings) -> anyhow::Result<Catalogue> {
     Ok(Catalogue::open_read_only(&settings.data.catalogue).await?.in_zone(settings.time_zone.clone()))
 }
 
-/// The catalogue for a command that changes it; it is created and migrated where needed.
+/// The catalogue for a command that changes it, alone or beside a `serve`; it is neither created nor migrated.
 async fn writing(sources: &Sources) -> anyhow::Result<Catalogue> {
     let Settings { data: layout, time_zone, .. } = Settings::load(sources)?;
-    make_private_directory(&layout.directory)
-        .with_context(|| format!("cannot create the data directory {}", layout.directory.display()))?;
-    Ok(Catalogue::open(&layout.catalogue).await?.in_zone(time_zone))
+    Ok(Catalogue::open_existing(&layout.catalogue).await?.in_zone(time_zone))
 }
 
 fn trigger_target(sources: &Sources, wanted: Option<&AppId>) -> anyhow::Result<TriggerTarget> {

@@ -163,6 +163,8 @@ impl Vitals {
     }
 
     async fn refresh_gauges(&self) -> Result<(), CatalogueError> {
+        let log_bytes = self.catalogue.log_bytes();
+        self.metrics.catalogue_log_bytes.set(i64::try_from(log_bytes).unwrap_or(i64::MAX));
         let statistics = statistics::statistics(&self.catalogue).await?;
         for (state, count) in &statistics.states {
             let gauge = self.metrics.resources.get_or_create_owned(&StateLabel { state: state.as_str() });

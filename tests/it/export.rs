@@ -35,7 +35,7 @@ struct Shelf {
 impl Shelf {
     async fn new() -> Self {
         let workplace = Workplace::configured("http://127.0.0.1:9");
-        workplace.run(&["retry", "--all"]).ended(0);
+        workplace.serve().0.stop().ended(0);
         let options = SqliteConnectOptions::new().filename(workplace.path("data/larkive.db"));
         Self { workplace, rows: options.connect().await.unwrap() }
     }

@@ -7,7 +7,7 @@ use crate::program::Workplace;
 /// An archive with nothing in it, of which questions can be asked.
 fn workplace() -> Workplace {
     let workplace = Workplace::configured("http://127.0.0.1:9");
-    workplace.run(&["retry", "--all"]).ended(0);
+    workplace.serve().0.stop().ended(0);
     workplace
 }
 

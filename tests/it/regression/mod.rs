@@ -8,12 +8,14 @@ mod files;
 mod host;
 mod ids;
 mod local_failures;
+mod log;
 mod logs;
 mod network;
 mod requeue;
 mod stopping;
 mod time_zone;
 mod unreadable_deliveries;
+mod versions;
 
 use crate::support::spawn_app;
 
