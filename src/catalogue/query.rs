@@ -5,13 +5,12 @@
 //! connection of their own, apart from the program's.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Rows};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Rows, ffi};
 
 /// The tables that may be read, besides every view (`v_…`). A table is closed until it stands here:
 /// `app_tickets` holds secrets, `events` the apps' verification tokens inside the raw payloads.
@@ -45,12 +44,15 @@ const OPEN_PRAGMAS: [&str; 6] = ["table_info", "table_xinfo", "table_list", "ind
 
 /// The most memory that SQLite may take for a question.
 const MEMORY_BYTES: i64 = 256 << 20;
-/// The longest value: within one function nothing looks at the clock.
+/// The longest value, and the longest row: a copy of it is made, and texts of that.
 const LONGEST_VALUE_BYTES: i32 = 32 << 20;
+/// More than whoever asks may have at once, by one limit or another.
+const TOO_MUCH_BYTES: i64 = 900_000_000;
 /// How many of SQLite's own instructions run between two looks at the clock.
 const LOOK_EVERY: i32 = 1000;
-/// How many rows are handed over at once, unless they come slowly.
+/// How many rows are handed over at once, unless they are long or come slowly.
 const BATCH: usize = 200;
+const BATCH_BYTES: usize = 1 << 20;
 /// How long a row waits for more to be handed over with.
 const HAND_OVER_WITHIN: Duration = Duration::from_millis(100);
 
@@ -80,6 +82,14 @@ pub enum QueryError {
     /// The question cannot be understood or answered.
     #[error("{0}")]
     Wrong(String),
+    /// The answer is more than can be held.
+    #[error("it takes more {0} than the {1} that it may; ask for less at a time")]
+    TooMuch(&'static str, &'static str),
+    /// It might take all memory there is.
+    #[error(
+        "nothing bounds the memory of a question here: this program's SQLite was compiled not to count it, and the system sets the process no limit"
+    )]
+    Unbounded,
     /// The time is up.
     #[error("the time is up: no answer within {} s; ask for less, or allow more with --timeout", .0.as_secs_f64())]
     TimeIsUp(Duration),
@@ -104,14 +114,18 @@ pub trait Taker {
 }
 
 /// Answers a question about the catalogue at `path`, which must be there and of this program's
-/// version. The time that the taker takes does not count. Blocks.
+/// version. The time that the taker takes counts: while it does, the catalogue is being read. Within one function
+/// SQLite does not look at the clock; who cannot wait for that has to end the process. Blocks.
 ///
 /// # Errors
-/// If the question is refused or wrong, or its time is up.
+/// If the question is refused or wrong, its time is up, or nothing bounds the memory that it may take.
 pub fn ask(path: &Path, question: &str, time: Duration, taker: &mut impl Taker) -> Result<(), QueryError> {
-    let deadline = Deadline::begin(time);
+    let deadline = deadline(time);
     let in_words = |error| in_words(error, time);
-    let connection = open(path, deadline.clone()).map_err(in_words)?;
+    let connection = open(path, deadline).map_err(in_words)?;
+    if !is_bounded(&connection).map_err(in_words)? {
+        return Err(QueryError::Unbounded);
+    }
     let mut statement = connection.prepare(question).map_err(in_words)?;
     if statement.column_count() == 0 {
         return Err(QueryError::Wrong("this is no question: there is nothing to answer".to_owned()));
@@ -119,19 +133,31 @@ pub fn ask(path: &Path, question: &str, time: Duration, taker: &mut impl Taker) 
     let columns = distinct(statement.column_names());
     let mut rows = statement.query([]).map_err(in_words)?;
     while let Some(batch) = next_batch(&mut rows, columns.len()).map_err(in_words)? {
-        deadline.stand_still(|| taker.take(&columns, batch)).map_err(QueryError::Taker)?;
+        taker.take(&columns, batch).map_err(QueryError::Taker)?;
     }
     taker.end(&columns).map_err(QueryError::Taker)
 }
 
-fn open(path: &Path, deadline: Deadline) -> rusqlite::Result<Connection> {
+fn open(path: &Path, deadline: Instant) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.pragma_update(None, "query_only", 1)?;
     connection.pragma_update_and_check(None, "hard_heap_limit", MEMORY_BYTES, |_| Ok(()))?;
+    connection.progress_handler(LOOK_EVERY, Some(move || Instant::now() >= deadline))?;
+    Ok(connection)
+}
+
+/// Closes what is not open to questions, and finds out whether their memory is bounded: a SQLite that was compiled
+/// not to count its memory heeds no limit, and then the process has to have one.
+fn is_bounded(connection: &Connection) -> rusqlite::Result<bool> {
+    let too_much = connection.query_row("SELECT length(zeroblob(?) || '')", [TOO_MUCH_BYTES], |_| Ok(()));
+    let is_bounded = match too_much {
+        Err(rusqlite::Error::SqliteFailure(failure, _)) if failure.code == ErrorCode::OutOfMemory => true,
+        Err(error) => return Err(error),
+        Ok(()) => false,
+    };
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)?;
     connection.authorizer(Some(permit))?;
-    connection.progress_handler(LOOK_EVERY, Some(move || deadline.is_over()))?;
-    Ok(connection)
+    Ok(is_bounded)
 }
 
 fn permit(context: AuthContext<'_>) -> Authorization {
@@ -153,12 +179,25 @@ fn is_open_table(name: &str) -> bool {
 /// The next rows, none after the last.
 fn next_batch(rows: &mut Rows<'_>, columns: usize) -> rusqlite::Result<Option<Vec<Vec<Value>>>> {
     let begun = Instant::now();
-    let mut batch = Vec::new();
-    while batch.len() < BATCH && (batch.is_empty() || begun.elapsed() < HAND_OVER_WITHIN) {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < BATCH && bytes < BATCH_BYTES && (batch.is_empty() || begun.elapsed() < HAND_OVER_WITHIN) {
         let Some(row) = rows.next()? else { break };
-        batch.push((0..columns).map(|at| row.get_ref(at).map(Value::from)).collect::<Result<_, _>>()?);
+        let values: Vec<ValueRef<'_>> = (0..columns).map(|at| row.get_ref(at)).collect::<Result<_, _>>()?;
+        let row_bytes: usize = values.iter().copied().map(bytes_of).sum();
+        if row_bytes > LONGEST_VALUE_BYTES as usize {
+            return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_TOOBIG), None));
+        }
+        bytes += row_bytes;
+        batch.push(values.into_iter().map(Value::from).collect());
     }
     Ok((!batch.is_empty()).then_some(batch))
+}
+
+fn bytes_of(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => 0,
+    }
 }
 
 /// The columns' names, each of them once: an object with two members of one name loses one of them.
@@ -185,6 +224,8 @@ fn in_words(error: rusqlite::Error, time: Duration) -> QueryError {
             let message = message.unwrap_or_else(|| failure.to_string());
             match failure.code {
                 ErrorCode::OperationInterrupted => QueryError::TimeIsUp(time),
+                ErrorCode::OutOfMemory => QueryError::TooMuch("memory", "256 MiB"),
+                ErrorCode::TooBig => QueryError::TooMuch("bytes in one row or value", "32 MiB"),
                 ErrorCode::AuthorizationForStatementDenied => QueryError::Refused(message),
                 // What SQLite says of a function has the code of any other mistake.
                 _ if message.starts_with("not authorized") => QueryError::Refused(message),
@@ -195,28 +236,11 @@ fn in_words(error: rusqlite::Error, time: Duration) -> QueryError {
     }
 }
 
-/// The end of a question's time, which waits while somebody else works.
-#[derive(Debug, Clone)]
-struct Deadline(Arc<Mutex<Instant>>);
-
-impl Deadline {
-    fn begin(time: Duration) -> Self {
-        let now = Instant::now();
-        // A time too long to be counted is as good as none.
-        const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
-        Self(Arc::new(Mutex::new(now + time.min(CENTURY))))
-    }
-
-    fn is_over(&self) -> bool {
-        Instant::now() >= *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stand_still<T>(&self, work: impl FnOnce() -> T) -> T {
-        let begun = Instant::now();
-        let done = work();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += begun.elapsed();
-        done
-    }
+/// The end of a question's time that begins now.
+fn deadline(time: Duration) -> Instant {
+    // A time too long to be counted is as good as none.
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+    Instant::now() + time.min(CENTURY)
 }
 
 impl From<ValueRef<'_>> for Value {
@@ -336,6 +360,6 @@ mod tests {
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT MAX(i) FROM n";
         let ended = ask(&path, endless, Duration::from_millis(50), &mut Rows::default());
         assert!(matches!(ended, Err(QueryError::TimeIsUp(_))), "{ended:?}");
-        assert!(matches!(ask_of(&seeded, "SELECT hex(zeroblob(100000000))"), Err(QueryError::Wrong(_))));
+        assert!(matches!(ask_of(&seeded, "SELECT hex(zeroblob(100000000))"), Err(QueryError::TooMuch(..))));
     }
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 finished and found problems, 2 could not run.
 
 pub mod address;
+pub mod ahead;
 pub mod completions;
 pub mod config_check;
 pub mod demo;

@@ -1,18 +1,30 @@
 //! `larkive sql`: a question to the catalogue, in its own language.
 
+use std::io::{self, BufWriter};
 use std::path::Path;
+use std::process;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use super::output::{FormatOption, Printer, Stdout, forgive_closed_pipe, stdout};
+use super::ahead::{Ahead, ahead_of};
+use super::output::{FormatOption, Printer, forgive_closed_pipe};
 use super::{Exit, Outcome};
 use crate::catalogue::Catalogue;
 use crate::catalogue::query::{QueryError, Taker, Value, ask};
 use crate::domain::measure;
+
+/// What the process may take on top of what it has when it asks: what SQLite may, as much again for rows on their
+/// way out, and what allocators keep aside.
+const MEMORY_BYTES: u64 = 768 << 20;
+/// How long after the end of the time SQLite may notice by itself, which it does between two steps of its own.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Ask the catalogue a question in SQL
 ///
@@ -29,7 +41,7 @@ Exit codes: 0 answered, 1 the time is up, 2 refused or wrong.")]
 pub struct Options {
     /// One SQL statement that reads
     query: String,
-    /// How long SQLite may work on it
+    /// How long it may read the catalogue, also if nobody takes the answer
     #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = measure::parse_span)]
     timeout: Duration,
     #[command(flatten)]
@@ -43,10 +55,24 @@ pub struct Options {
 pub async fn run(options: Options, catalogue: &Path) -> Outcome {
     // Says in the usual words what is wrong with a catalogue that is missing or of another version.
     Catalogue::open_read_only(catalogue).await?.close().await;
+    bound_memory()?;
     let path = catalogue.to_owned();
-    let mut taker = Printing(Printer::new(stdout(), options.format.choose()));
-    let asking = tokio::task::spawn_blocking(move || ask(&path, &options.query, options.timeout, &mut taker));
-    match asking.await.context("the question crashed")? {
+    let asking = tokio::task::spawn_blocking(move || answer(&path, &options));
+    asking.await.context("the question crashed")?
+}
+
+/// Asks, and prints what comes. The catalogue is read no longer than the time allows; whoever takes the answer may
+/// take it later.
+fn answer(path: &Path, options: &Options) -> Outcome {
+    let (ahead, following) = ahead_of(io::stdout())?;
+    let mut taker = Printing(Printer::new(ahead, options.format.choose()));
+    let watchdog = Watchdog::begin(options.timeout)?;
+    let asked = ask(path, &options.query, options.timeout, &mut taker);
+    drop((watchdog, taker));
+    if let Err(error) = following.finish() {
+        return forgive_closed_pipe(Err(error));
+    }
+    match asked {
         Ok(()) => Ok(Exit::Done),
         Err(error @ QueryError::TimeIsUp(_)) => {
             eprintln!("larkive: {error}");
@@ -57,7 +83,40 @@ pub async fn run(options: Options, catalogue: &Path) -> Outcome {
     }
 }
 
-struct Printing(Printer<Stdout>);
+/// Lowers what memory this process may ever have, whatever SQLite counts of its own.
+fn bound_memory() -> anyhow::Result<()> {
+    // Other systems have no such limit, or do not keep to it; there SQLite's own has to do, which is tried.
+    let Ok(statm) = std::fs::read_to_string("/proc/self/statm") else { return Ok(()) };
+    let pages: u64 = statm.split(' ').next().unwrap_or_default().parse().context("cannot see what memory is taken")?;
+    let taken = pages * rustix::param::page_size() as u64;
+    let allowed = getrlimit(Resource::As).maximum.unwrap_or(u64::MAX);
+    let most = Some((taken + MEMORY_BYTES).min(allowed));
+    setrlimit(Resource::As, Rlimit { current: most, maximum: most }).context("cannot bound the memory")
+}
+
+/// Ends the process when the time is up and SQLite does not notice: it looks at the clock between its steps, and one
+/// of them may be a function that takes for ever, or wait for somebody to take the answer.
+struct Watchdog {
+    /// Dropped with it, which the thread notices.
+    _in_time: Sender<()>,
+}
+
+impl Watchdog {
+    fn begin(time: Duration) -> anyhow::Result<Self> {
+        let (in_time, answered) = channel();
+        let watch = move || {
+            if answered.recv_timeout(time.saturating_add(GRACE)) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("larkive: {}", QueryError::TimeIsUp(time));
+                // It only reads: nothing is left half done. What was printed before is written, or waits in vain.
+                process::exit(1);
+            }
+        };
+        thread::Builder::new().name("watchdog".to_owned()).spawn(watch).context("cannot watch the time")?;
+        Ok(Self { _in_time: in_time })
+    }
+}
+
+struct Printing(Printer<BufWriter<Ahead>>);
 
 impl Taker for Printing {
     fn take(&mut self, columns: &[String], rows: Vec<Vec<Value>>) -> anyhow::Result<()> {

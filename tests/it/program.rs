@@ -1,7 +1,7 @@
 //! The program as it is installed: a process with arguments, an environment and a directory of its own.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::tools;
 
 pub const APP_SECRET: &str = "the-app-secret-of-the-tests";
 pub const VERIFICATION_TOKEN: &str = "the-verification-token-of-the-tests";
@@ -85,8 +87,12 @@ impl Workplace {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_larkive"));
+    /// The program, not started yet, with nothing to read and both outputs captured.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_of(Command::new(env!("CARGO_BIN_EXE_larkive")), arguments)
+    }
+
+    fn command_of(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.args(arguments).env_clear().current_dir(self.directory.path());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -120,7 +126,19 @@ impl Workplace {
 
     /// Starts `serve` and waits until it listens; where it does.
     pub fn serve(&self) -> (Running, String) {
-        let serving = self.start(&["serve"]);
+        Self::listening(self.start(&["serve"]))
+    }
+
+    /// The same with these system calls written to a file, with everything that is no number in hexadecimal.
+    pub fn serve_traced(&self, calls: &str, to: &Path) -> (Running, String) {
+        // The process that is started becomes the program's own; its tracer is nobody's child.
+        let mut strace = Command::new(tools::find("strace").unwrap());
+        strace.args(["-D", "-f", "-y", "-xx", "-s", "8192", "-e", calls, "-o"]).arg(to);
+        strace.arg(env!("CARGO_BIN_EXE_larkive"));
+        Self::listening(Running::watch(self.command_of(strace, &["serve"]).spawn().unwrap()))
+    }
+
+    fn listening(serving: Running) -> (Running, String) {
         let listening = serving.log_line("listening");
         let address = listening["address"].as_str().unwrap().to_owned();
         (serving, address)
@@ -133,7 +151,7 @@ fn whole_line_with(lines: &str, text: &str) -> Option<String> {
 }
 
 impl Running {
-    fn watch(mut child: Child) -> Self {
+    pub fn watch(mut child: Child) -> Self {
         let stdout = child.stdout.take().map(Captured::of).unwrap_or_default();
         let stderr = child.stderr.take().map(Captured::of).unwrap_or_default();
         Self { child, stdout, stderr }
@@ -174,6 +192,25 @@ impl Running {
     pub fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Kills it.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it ends by itself; the most memory that it had, in KiB.
+    pub fn wait_and_weigh(mut self) -> (Output, u64) {
+        let status = format!("/proc/{}/status", self.child.id());
+        let mut most = 0;
+        while self.child.try_wait().unwrap().is_none() {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+            most = line.map_or(most, |kib| kib.parse().unwrap());
+            thread::yield_now();
+        }
+        (self.wait(), most)
     }
 
     /// Waits until it ends by itself.

@@ -19,10 +19,26 @@ pub fn path() -> String {
     format!("{}:{}:{}", program.display(), env::var("PATH").unwrap(), datasette.display())
 }
 
+/// Where a program lies.
+pub fn find(tool: &str) -> Option<PathBuf> {
+    let looked = Command::new("bash").args(["-c", &format!("command -v {tool}")]).env("PATH", path()).output();
+    let looked = looked.unwrap();
+    looked.status.success().then(|| String::from_utf8(looked.stdout).unwrap().trim().into())
+}
+
 /// Whether a program can be run.
 pub fn is_there(tool: &str) -> bool {
-    let looked = Command::new("bash").args(["-c", &format!("command -v {tool}")]).env("PATH", path()).output();
-    looked.unwrap().status.success()
+    find(tool).is_some()
+}
+
+/// Whether system calls can be traced; where the machine is not known to forbid it, that they cannot is a failure.
+pub fn can_trace() -> bool {
+    let traced = find("strace").map(|strace| Command::new(strace).args(["-o", "/dev/null", "true"]).output().unwrap());
+    let can = traced.is_some_and(|traced| traced.status.success());
+    if !can {
+        is_missing("strace");
+    }
+    can
 }
 
 /// Says that something is missing; a failure, unless this machine is known not to have it.

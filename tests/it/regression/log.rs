@@ -1,5 +1,7 @@
 //! The catalogue's log, and what made it long.
 
+use std::io::Read as _;
+
 use larkive::sandbox::event;
 use larkive::sandbox::samples::Media;
 use sqlx::Executor as _;
@@ -70,4 +72,26 @@ async fn a_reader_that_stayed_made_the_log_long_and_nobody_was_told() {
     deliver();
     let stopped = serving.stop().ended(0);
     assert_eq!(stopped.stderr.matches(WARNING).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_whose_answer_nobody_took_held_the_log_for_ever() {
+    let workplace = Workplace::configured("http://127.0.0.1:9");
+    let (serving, _) = workplace.serve();
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+        SELECT i, (SELECT COUNT(*) FROM v_resources) FROM n";
+    let mut asking = workplace.command(&["sql", endless, "--timeout", "1s"]).spawn().unwrap();
+    // Looks at the beginning, as a pager does, and leaves the rest where it is.
+    let mut answer = asking.stdout.take().unwrap();
+    answer.read_exact(&mut [0]).unwrap();
+    let path = workplace.path("data/larkive.db");
+    let mut writer = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    writer.execute("PRAGMA wal_autocheckpoint = 0").await.unwrap();
+    write(&mut writer, 160).await;
+    let log = workplace.path("data/larkive.db-wal");
+    until("the log starts over", async || (std::fs::metadata(&log).unwrap().len() as f64) < LONG).await;
+    assert!(asking.try_wait().unwrap().is_none(), "what was answered still waits for somebody to take it");
+    drop(answer);
+    asking.wait().unwrap();
+    serving.stop().ended(0);
 }

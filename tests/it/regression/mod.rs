@@ -11,6 +11,7 @@ mod local_failures;
 mod log;
 mod logs;
 mod network;
+mod questions;
 mod requeue;
 mod stopping;
 mod time_zone;
