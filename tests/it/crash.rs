@@ -5,11 +5,8 @@
 //! what was answered never is. After every kill [`books::Books`] compares catalogue, store and journal.
 //!
 //! What this cannot prove is the loss of power: after SIGKILL the kernel still holds every byte that
-//! was written, synced or not. The order of the calls is what protects from that, and it can be seen
-//! with `strace -f -e fsync,fdatasync,linkat,pwrite64`: the spool file is synced, then linked to
-//! its final name, then its directory and every new directory above are synced, and only then the
-//! row is written to the log of the catalogue and that log is synced. An answer of 200 follows the sync
-//! of the log that holds its event. Whether the disk means it when it says so is beyond any test.
+//! was written, synced or not. The order of the calls is what protects from that, and `regression::durability`
+//! looks at it. Whether the disk means it when it says so is beyond any test.
 
 mod books;
 mod program;

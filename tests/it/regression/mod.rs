@@ -4,6 +4,7 @@ mod answers;
 mod codes;
 mod confinement;
 mod deliveries;
+mod durability;
 mod files;
 mod host;
 mod ids;
