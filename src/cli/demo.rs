@@ -27,6 +27,7 @@ use crate::catalogue::listing::resource::Resource;
 use crate::clock::Clock;
 use crate::config::DataLayout;
 use crate::domain::app::AppKind;
+use crate::domain::cell::Cell;
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
@@ -232,19 +233,19 @@ impl Record for Line {
     ];
     const HEADINGS: &'static [&'static str] = &["SAMPLE", "STATE", "SIZE", "NAME", "WHAT TO DO"];
 
-    fn values(&self) -> Vec<String> {
+    fn values(&self) -> Vec<Cell> {
         vec![
-            self.sample.to_owned(),
-            self.expected_state.to_string(),
-            value(self.state),
-            value(self.reason_code),
-            value(self.message_id.as_ref()),
-            self.key.clone(),
-            value(self.file_name.as_ref()),
-            value(self.size_bytes),
-            value(self.sha256),
-            value(self.remedy.map(|remedy| remedy.zh)),
-            value(self.remedy.map(|remedy| remedy.en)),
+            Cell::text(Some(self.sample)),
+            Cell::text(Some(self.expected_state)),
+            Cell::text(self.state),
+            Cell::text(self.reason_code),
+            Cell::text(self.message_id.as_ref()),
+            Cell::text(Some(&self.key)),
+            Cell::text(self.file_name.as_ref()),
+            Cell::number(self.size_bytes),
+            Cell::text(self.sha256),
+            Cell::text(self.remedy.map(|remedy| remedy.zh)),
+            Cell::text(self.remedy.map(|remedy| remedy.en)),
         ]
     }
 

@@ -12,8 +12,9 @@ use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::output::{FormatOption, Printer, Record, forgive_closed_pipe, stdout, value};
+use super::output::{FormatOption, Printer, Record, forgive_closed_pipe, stdout};
 use super::{Exit, Outcome};
+use crate::domain::cell::Cell;
 use crate::domain::download::State;
 use crate::domain::reason::ReasonCode;
 use crate::domain::resource::{Found, ResourceType, Role};
@@ -98,21 +99,21 @@ impl Record for ExtractedRow {
     const HEADINGS: &'static [&'static str] =
         &["MESSAGE", "MESSAGE TYPE", "ROLE", "TYPE", "KEY", "NAME", "STATE", "REASON"];
 
-    fn values(&self) -> Vec<String> {
+    fn values(&self) -> Vec<Cell> {
         vec![
-            value(self.message_id.as_ref()),
-            value(self.message_type.as_ref()),
-            self.role.to_string(),
-            value(self.kind),
-            self.key.clone(),
-            value(self.file_name.as_ref()),
-            self.state.to_string(),
-            value(self.reason_code),
+            Cell::text(self.message_id.as_ref()),
+            Cell::text(self.message_type.as_ref()),
+            Cell::text(Some(self.role)),
+            Cell::text(self.kind),
+            Cell::text(Some(&self.key)),
+            Cell::text(self.file_name.as_ref()),
+            Cell::text(Some(self.state)),
+            Cell::text(self.reason_code),
         ]
     }
 
     fn cells(&self, _: &Zone) -> Vec<String> {
-        self.values()
+        self.values().iter().map(|cell| cell.as_str().to_owned()).collect()
     }
 }
 

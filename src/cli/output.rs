@@ -10,6 +10,7 @@ use comfy_table::{ColumnConstraint, Row, Table, Width};
 use serde::Serialize;
 
 use super::{Exit, Outcome};
+use crate::domain::cell::Cell;
 pub use crate::domain::readable::{human_bytes, visible};
 use crate::domain::zone::Zone;
 
@@ -57,7 +58,7 @@ pub trait Record: Serialize {
     const HEADINGS: &'static [&'static str];
 
     /// The values under [`Record::COLUMNS`].
-    fn values(&self) -> Vec<String>;
+    fn values(&self) -> Vec<Cell>;
 
     /// The headings where times are those of this zone.
     fn headings(_zone: &Zone) -> Vec<String> {
@@ -141,10 +142,13 @@ impl<W: Write> Printer<W> {
         &mut self,
         columns: &[String],
         rows: &[R],
-        cells: impl Fn(&R) -> Vec<String>,
+        cells: impl Fn(&R) -> Vec<Cell>,
     ) -> anyhow::Result<()> {
         match self.format {
-            Format::Table => self.print_table(columns, rows.iter().map(cells))?,
+            Format::Table => {
+                let in_words = |row| cells(row).iter().map(|cell| cell.as_str().to_owned()).collect();
+                self.print_table(columns, rows.iter().map(in_words))?;
+            }
             Format::Csv => self.print_csv(columns, rows.iter().map(cells))?,
             Format::Json | Format::Ndjson => self.print_json(rows)?,
         }
@@ -190,18 +194,14 @@ impl<W: Write> Printer<W> {
         Ok(())
     }
 
-    fn print_csv<C: AsRef<str>>(
-        &mut self,
-        columns: &[C],
-        rows: impl Iterator<Item = Vec<String>>,
-    ) -> anyhow::Result<()> {
+    fn print_csv<C: AsRef<str>>(&mut self, columns: &[C], rows: impl Iterator<Item = Vec<Cell>>) -> anyhow::Result<()> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         if self.printed == 0 {
             writer.write_record(columns.iter().map(C::as_ref))?;
             self.printed = 1;
         }
         for row in rows {
-            writer.write_record(row)?;
+            writer.write_record(row.into_iter().map(Cell::in_csv))?;
         }
         let lines = writer.into_inner().context("Failed to write the result")?;
         Ok(self.out.write_all(&lines)?)
@@ -256,7 +256,7 @@ pub fn print_properties<'a>(
     Ok(())
 }
 
-/// A value of CSV: nothing for nothing.
+/// A value in words: nothing for nothing.
 pub fn value(value: Option<impl ToString>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
@@ -272,12 +272,12 @@ mod tests {
         const COLUMNS: &'static [&'static str] = &["name", "count"];
         const HEADINGS: &'static [&'static str] = &["NAME", "COUNT"];
 
-        fn values(&self) -> Vec<String> {
-            vec![self.0.to_owned(), self.1.to_string()]
+        fn values(&self) -> Vec<Cell> {
+            vec![Cell::text(Some(self.0)), Cell::number(Some(self.1))]
         }
 
         fn cells(&self, _: &Zone) -> Vec<String> {
-            self.values()
+            vec![self.0.to_owned(), self.1.to_string()]
         }
     }
 

@@ -3,6 +3,7 @@
 use super::output::{Record, human_bytes, value};
 use crate::catalogue::listing::columns;
 use crate::catalogue::listing::resource::Resource;
+use crate::domain::cell::Cell;
 use crate::domain::zone::Zone;
 
 /// The heading under which times stand.
@@ -12,7 +13,7 @@ impl Record for Resource {
     const COLUMNS: &'static [&'static str] = columns::COLUMNS;
     const HEADINGS: &'static [&'static str] = &["ID", SENT, "STATE", "ROLE", "SIZE", "NAME", "CHAT", "REASON"];
 
-    fn values(&self) -> Vec<String> {
+    fn values(&self) -> Vec<Cell> {
         columns::values(self)
     }
 

@@ -11,6 +11,7 @@ use super::{Exit, Outcome};
 use crate::catalogue::listing::resource::{Detail, Resource, Try, with_tries};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::clock::Clock;
+use crate::domain::cell::Cell;
 use crate::domain::time::Timestamp;
 use crate::domain::zone::Zone;
 
@@ -109,7 +110,7 @@ impl Record for Shown {
     const COLUMNS: &'static [&'static str] = Resource::COLUMNS;
     const HEADINGS: &'static [&'static str] = Resource::HEADINGS;
 
-    fn values(&self) -> Vec<String> {
+    fn values(&self) -> Vec<Cell> {
         self.detail.resource.values()
     }
 
@@ -126,7 +127,8 @@ impl Shown {
     fn properties(&self) -> impl Iterator<Item = (&'static str, String)> {
         let tries = self.detail.tries.iter().map(|one| ("try", in_words(one)));
         // What is shown is not hidden, so that column tells people nothing.
-        Self::COLUMNS.iter().copied().zip(self.values()).filter(|(name, _)| *name != "hidden").chain(tries)
+        let values = self.values().into_iter().map(|value| value.as_str().to_owned());
+        Self::COLUMNS.iter().copied().zip(values).filter(|(name, _)| *name != "hidden").chain(tries)
     }
 }
 

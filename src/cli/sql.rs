@@ -18,6 +18,7 @@ use super::output::{FormatOption, Printer, forgive_closed_pipe};
 use super::{Exit, Outcome};
 use crate::catalogue::Catalogue;
 use crate::catalogue::query::{QueryError, Taker, Value, ask};
+use crate::domain::cell::Cell;
 use crate::domain::measure;
 
 /// What the process may take on top of what it has when it asks: what SQLite may, as much again for rows on their
@@ -121,7 +122,7 @@ struct Printing(Printer<BufWriter<Ahead>>);
 impl Taker for Printing {
     fn take(&mut self, columns: &[String], rows: Vec<Vec<Value>>) -> anyhow::Result<()> {
         let rows: Vec<_> = rows.iter().map(|values| Row { columns, values }).collect();
-        self.0.print_rows(columns, &rows, |row| row.values.iter().map(in_text).collect())
+        self.0.print_rows(columns, &rows, |row| row.values.iter().map(in_cell).collect())
     }
 
     fn end(&mut self, columns: &[String]) -> anyhow::Result<()> {
@@ -147,6 +148,13 @@ impl Serialize for Row<'_> {
             }
         }
         members.end()
+    }
+}
+
+fn in_cell(value: &Value) -> Cell {
+    match value {
+        Value::Integer(_) | Value::Real(_) => Cell::Number(in_text(value)),
+        Value::Null | Value::Text(_) | Value::Blob(_) => Cell::Text(in_text(value)),
     }
 }
 

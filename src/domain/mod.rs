@@ -1,6 +1,7 @@
 //! Vocabulary: the words and rules everything else is written in. No I/O.
 
 pub mod app;
+pub mod cell;
 pub mod chat;
 pub mod day;
 pub mod digest;

@@ -26,6 +26,24 @@ fn an_answer_has_the_same_values_in_every_format() {
 }
 
 #[test]
+fn cells_of_csv_began_like_formulas() {
+    let workplace = workplace();
+    let csv = |question: &str| workplace.run(&["sql", question, "--format", "csv"]).ended(0).stdout;
+    let formulas =
+        ["=1+1", "+1", "-1+2", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "\"=1", " \" =1", "＝1", "\u{feff}=1"];
+    for formula in formulas {
+        let rows = csv(&format!("SELECT '{formula}' AS text"));
+        let mut table = csv::Reader::from_reader(rows.as_bytes());
+        let cell = table.records().next().unwrap().unwrap()[0].to_owned();
+        assert_eq!(cell, format!("'{formula}"));
+    }
+    assert_eq!(csv("SELECT -5 AS a, -0.5 AS b, '-5' AS c, 'a=b' AS d"), "a,b,c,d\n-5,-0.5,'-5,a=b\n");
+    // Programs read JSON, where a text stays what it is.
+    let json = workplace.run(&["sql", "SELECT '=1' AS text", "--format", "ndjson"]).ended(0).stdout;
+    assert_eq!(json, "{\"text\":\"=1\"}\n");
+}
+
+#[test]
 fn what_may_not_be_asked_is_refused_in_one_line() {
     let workplace = workplace();
     let refused = |question: &str, why: &str| {

@@ -11,11 +11,9 @@ use super::package::{Entry, Made, Package, Source};
 use crate::blob::checked::{Damage, Sum};
 use crate::catalogue::listing::columns;
 use crate::catalogue::listing::resource::Resource;
+use crate::domain::cell::Cell;
 use crate::domain::digest::Digest;
 use crate::domain::time::Timestamp;
-
-/// What a spreadsheet takes for the beginning of a formula, also in its wide form.
-const FORMULA_SIGNS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
 /// The reports of an export that is being made.
 pub(super) struct Manifest {
@@ -60,8 +58,8 @@ impl Manifest {
         let (path, problem) = (fate.path.as_deref(), fate.problem.as_deref());
         serde_json::to_writer(&mut self.lines, &Line { path, problem, resource })?;
         self.lines.write_all(b"\n")?;
-        let values = [path, problem].map(|value| value.unwrap_or_default().to_owned());
-        self.table.write_record(values.into_iter().chain(columns::values(resource)).map(defused))?;
+        let values = [path, problem].map(Cell::text);
+        self.table.write_record(values.into_iter().chain(columns::values(resource)).map(Cell::in_csv))?;
         Ok(())
     }
 
@@ -123,25 +121,5 @@ impl<S: Source> Source for Summed<S> {
         let count = self.source.read(buffer)?;
         self.sum.add(buffer.get(..count).unwrap_or_default());
         Ok(count)
-    }
-}
-
-/// A cell that no spreadsheet takes for a formula.
-fn defused(cell: String) -> String {
-    if cell.starts_with(FORMULA_SIGNS) { format!("'{cell}") } else { cell }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_begins_like_a_formula() {
-        for cell in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"] {
-            assert_eq!(defused(cell.to_owned()), format!("'{cell}"));
-        }
-        for cell in ["", "a=b", "1-1", "第四课.pdf"] {
-            assert_eq!(defused(cell.to_owned()), cell);
-        }
     }
 }

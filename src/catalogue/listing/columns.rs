@@ -1,6 +1,7 @@
 //! Resources as flat rows: the columns and values of `v_resources`, with times in RFC 3339.
 
 use super::resource::Resource;
+use crate::domain::cell::Cell;
 
 /// The columns, in the order of the view.
 pub const COLUMNS: &[&str] = &[
@@ -46,53 +47,49 @@ pub const COLUMNS: &[&str] = &[
 
 /// The values under [`COLUMNS`]; nothing for nothing.
 #[must_use]
-pub fn values(resource: &Resource) -> Vec<String> {
+pub fn values(resource: &Resource) -> Vec<Cell> {
     let upstream = resource.upstream.as_ref();
     vec![
-        resource.id.to_string(),
-        resource.app_id.to_string(),
-        value(resource.tenant_key.as_ref()),
-        resource.source.to_string(),
-        value(resource.message_id.as_ref()),
-        value(resource.download_message_id.as_ref()),
-        value(resource.chat_id.as_ref()),
-        value(resource.chat_name.as_ref()),
-        value(resource.chat_type.as_ref()),
-        value(resource.thread_id.as_ref()),
-        value(resource.sender.open_id.as_ref()),
-        value(resource.sender.name.as_ref()),
-        value(resource.sender.kind),
-        value(resource.message_type.as_ref()),
-        resource.role.to_string(),
-        resource.key.to_string(),
-        value(resource.kind),
-        value(resource.file_name.as_ref()),
-        value(resource.mime.as_ref()),
-        value(resource.size_bytes),
-        value(resource.sha256),
-        value(resource.blob_path.as_ref()),
-        resource.state.to_string(),
-        value(resource.reason_code),
-        value(resource.reason),
-        value(resource.remedy.map(|remedy| remedy.zh)),
-        value(resource.remedy.map(|remedy| remedy.en)),
-        value(upstream.and_then(|upstream| upstream.http_status)),
-        value(upstream.and_then(|upstream| upstream.code)),
-        value(upstream.and_then(|upstream| upstream.msg.as_ref())),
-        value(upstream.and_then(|upstream| upstream.log_id.as_ref())),
-        resource.attempts.to_string(),
-        value(resource.next_attempt_at),
-        value(resource.sent_at),
-        resource.seen_at.to_string(),
-        value(resource.stored_at),
-        value(resource.recalled_at),
+        Cell::text(Some(resource.id)),
+        Cell::text(Some(&resource.app_id)),
+        Cell::text(resource.tenant_key.as_ref()),
+        Cell::text(Some(resource.source)),
+        Cell::text(resource.message_id.as_ref()),
+        Cell::text(resource.download_message_id.as_ref()),
+        Cell::text(resource.chat_id.as_ref()),
+        Cell::text(resource.chat_name.as_ref()),
+        Cell::text(resource.chat_type.as_ref()),
+        Cell::text(resource.thread_id.as_ref()),
+        Cell::text(resource.sender.open_id.as_ref()),
+        Cell::text(resource.sender.name.as_ref()),
+        Cell::text(resource.sender.kind),
+        Cell::text(resource.message_type.as_ref()),
+        Cell::text(Some(resource.role)),
+        Cell::text(Some(&resource.key)),
+        Cell::text(resource.kind),
+        Cell::text(resource.file_name.as_ref()),
+        Cell::text(resource.mime.as_ref()),
+        Cell::number(resource.size_bytes),
+        Cell::text(resource.sha256),
+        Cell::text(resource.blob_path.as_ref()),
+        Cell::text(Some(resource.state)),
+        Cell::text(resource.reason_code),
+        Cell::text(resource.reason),
+        Cell::text(resource.remedy.map(|remedy| remedy.zh)),
+        Cell::text(resource.remedy.map(|remedy| remedy.en)),
+        Cell::number(upstream.and_then(|upstream| upstream.http_status)),
+        Cell::number(upstream.and_then(|upstream| upstream.code)),
+        Cell::text(upstream.and_then(|upstream| upstream.msg.as_ref())),
+        Cell::text(upstream.and_then(|upstream| upstream.log_id.as_ref())),
+        Cell::number(Some(resource.attempts)),
+        Cell::text(resource.next_attempt_at),
+        Cell::text(resource.sent_at),
+        Cell::text(Some(resource.seen_at)),
+        Cell::text(resource.stored_at),
+        Cell::text(resource.recalled_at),
         // What is hidden is in the view and never in a listing.
-        "0".to_owned(),
+        Cell::number(Some(0)),
     ]
-}
-
-fn value(value: Option<impl ToString>) -> String {
-    value.map_or_else(String::new, |value| value.to_string())
 }
 
 #[cfg(test)]
@@ -140,7 +137,7 @@ mod tests {
                     "INTEGER" => row.get::<i64, _>(*column).to_string(),
                     _ => row.get(*column),
                 };
-                assert_eq!(value, expected, "{column}");
+                assert_eq!(value.as_str(), expected, "{column}");
             }
         }
     }
