@@ -1,8 +1,8 @@
 //! Export: what a filter selects leaves the archive as files that need no Larkive: originals under
 //! their names, a manifest, a page to look through it, and digests to check it with.
 //!
-//! Every blob is hashed while it is copied. What is not stored, or turns out to be damaged, stands in
-//! the manifest alone. Memory does not grow with what is selected.
+//! Every blob is hashed while it is copied. What is not stored, turns out to be damaged, or has a name that
+//! is refused where it goes, stands in the manifest alone. Memory does not grow with what is selected.
 
 pub mod directory;
 mod folder;
@@ -21,6 +21,7 @@ use anyhow::Context as _;
 
 use self::folder::Folder;
 use self::index::Index;
+pub use self::manifest::Problem;
 use self::manifest::{Fate, Manifest};
 use self::package::{Entry, Package, Put, Source};
 use crate::blob::checked::{Blobs, CheckedBlob, Damage};
@@ -56,8 +57,8 @@ pub enum Progress<'a> {
     Bytes(u64),
     /// Another resource is done.
     Resource,
-    /// The bytes of a resource are damaged.
-    Damaged(&'a Resource, &'a Damage),
+    /// The bytes of a stored resource are not in the package, or wrong in it.
+    Failed(&'a Resource, &'a Problem),
 }
 
 /// Somebody who watches.
@@ -91,13 +92,24 @@ pub struct Summary {
     pub kept: u64,
     /// How many should have bytes and have none, or wrong ones.
     pub damaged: u64,
+    /// How many have a name that is refused where the package is.
+    pub refused: u64,
+}
+
+impl Summary {
+    /// Whether everything that is stored is in the package as it should be.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.damaged == 0 && self.refused == 0
+    }
 }
 
 impl Export {
     /// Puts everything into a package; `spool` is a directory for temporary files without a name.
     ///
     /// # Errors
-    /// If the catalogue cannot be read or the package not be written. Damaged blobs are no error.
+    /// If the catalogue cannot be read or the package not be written. Damaged blobs and refused names are no
+    /// error.
     pub async fn into_package(self, package: impl Package, spool: &Path) -> anyhow::Result<Summary> {
         let mut reader = Reader::begin(&self).await?;
         let mut packing = Packing::begin(&self, package, spool)?;
@@ -216,28 +228,37 @@ impl<P: Package> Packing<P> {
             Ok(blob) => self.package.put(&entry, &mut Watched { blob, watcher: &self.watcher })?,
             Err(damage) => Put::Omitted(damage),
         };
-        let (there, damage) = match put {
+        let (there, problem) = match put {
             Put::Whole => (true, None),
             Put::Kept => {
                 self.summary.kept += 1;
                 (self.watcher)(Progress::Bytes(size_bytes));
                 (true, None)
             }
-            Put::Omitted(damage) => (false, Some(damage)),
-            Put::Spoilt(damage) => (true, Some(damage)),
+            Put::Omitted(damage) => (false, Some(Problem::Damaged(damage))),
+            Put::Spoilt(damage) => (true, Some(Problem::Damaged(damage))),
+            Put::Refused(error) => (false, Some(Problem::Refused { name: name_in(&path).to_owned(), error })),
         };
         if there {
             // Of a spoilt file too: whoever checks it shall see that it is wrong.
             self.manifest.add_sum(digest, &path)?;
         }
-        if let Some(damage) = &damage {
-            self.summary.damaged += 1;
-            (self.watcher)(Progress::Damaged(resource, damage));
-        } else {
-            self.summary.files += 1;
-            self.summary.bytes += size_bytes;
+        self.count(size_bytes, problem.as_ref());
+        if let Some(problem) = &problem {
+            (self.watcher)(Progress::Failed(resource, problem));
         }
-        Ok(Fate { path: there.then_some(path), problem: damage.map(|damage| damage.to_string()) })
+        Ok(Fate { path: there.then_some(path), problem })
+    }
+
+    fn count(&mut self, size_bytes: u64, problem: Option<&Problem>) {
+        match problem {
+            Some(Problem::Damaged(_)) => self.summary.damaged += 1,
+            Some(Problem::Refused { .. }) => self.summary.refused += 1,
+            None => {
+                self.summary.files += 1;
+                self.summary.bytes += size_bytes;
+            }
+        }
     }
 
     fn complete_folder(&mut self) -> anyhow::Result<()> {
@@ -259,6 +280,11 @@ impl<P: Package> Packing<P> {
         self.package.close()?;
         Ok(self.summary)
     }
+}
+
+/// The last part of a path in a package.
+fn name_in(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 /// A blob whose reading is watched.

@@ -48,7 +48,7 @@ const NOT_MADE: [&str; 7] = [".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"
   larkive export --out - --chat oc_5ad11d72b830411d72b836c20 | ssh backup tar -x -C /srv/chat
   cd invoices && sha256sum -c SHA256SUMS
 
-Exit codes: 0 done (what is not stored stands in the manifest only), 1 bytes in the store are unreadable or wrong, 2 could not run.")]
+Exit codes: 0 done (what is not stored stands in the manifest only), 1 bytes in the store are unreadable or wrong, or a name is refused where it goes: all others are there, 2 could not run.")]
 pub struct Options {
     /// A directory, a file ending in .zip or .tar, or - for a tar on stdout
     #[arg(long, value_name = "DIR|F.zip|F.tar|-")]
@@ -157,18 +157,19 @@ fn watcher(bar: ProgressBar) -> Watcher {
     Arc::new(move |progress| match progress {
         Progress::Bytes(bytes) => bar.inc(bytes),
         Progress::Resource => {}
-        Progress::Damaged(resource, damage) => bar.suspend(|| {
+        Progress::Failed(resource, problem) => bar.suspend(|| {
             let name = resource.file_name.as_deref().map(visible).unwrap_or_default();
-            eprintln!("larkive: resource {} {name}: {damage}", resource.id);
+            eprintln!("larkive: resource {} {name}: {problem}", resource.id);
         }),
     })
 }
 
 fn told(summary: &Summary) -> Exit {
-    let Summary { resources, files, bytes, kept, damaged } = summary;
+    let Summary { resources, files, bytes, kept, damaged, refused } = summary;
     eprintln!(
-        "{files} files ({}) of {resources} resources exported, {kept} of them were there already, {damaged} damaged",
+        "{files} files ({}) of {resources} resources exported, {kept} of them were there already, {damaged} damaged, \
+        {refused} with names that were refused",
         human_bytes(*bytes)
     );
-    if *damaged == 0 { Exit::Done } else { Exit::Problems }
+    if summary.is_whole() { Exit::Done } else { Exit::Problems }
 }

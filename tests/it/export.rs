@@ -439,3 +439,48 @@ async fn a_stream_is_made_no_faster_than_it_is_taken() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn an_export_ended_at_the_first_name_that_its_target_refused() {
+    let mut shelf = Shelf::new().await;
+    let long = format!("{}.txt", "x".repeat(251));
+    shelf.put(Some("before.txt"), b"before").await;
+    shelf.put(Some(&long), b"too long for where it goes").await;
+    shelf.put(Some("after.txt"), b"after").await;
+    // So deep that a short name still has room in a path, and a long one has not.
+    let deep = format!("{}/out", vec!["d".repeat(203); 19].join("/"));
+    let root = shelf.workplace.path(&deep);
+    fs::create_dir_all(&root).unwrap();
+    let ended = shelf.export(&[&deep]).ended(1);
+    assert!(ended.stderr.lines().any(|line| line.contains(&long) && line.contains("too long")), "{}", ended.stderr);
+
+    let found = contents(&root);
+    let whole = ["files/2026-03-01/after.txt", "files/2026-03-01/before.txt"];
+    assert_eq!(originals(&found).into_keys().collect::<Vec<_>>(), whole);
+    assert_eq!(checked(&root), (true, vec![]));
+    let refused: Vec<Value> = shelf.manifest(&deep).into_iter().filter(|line| !line["problem"].is_null()).collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!((&refused[0]["file_name"], &refused[0]["path"]), (&Value::from(long.as_str()), &Value::Null));
+    assert!(refused[0]["problem"].as_str().unwrap().contains("refuses"), "{}", refused[0]);
+    let page = std::str::from_utf8(&found["index.html"]).unwrap();
+    assert!(page.contains("refuses the name") && !page.contains("damaged"), "{page}");
+}
+
+#[tokio::test]
+async fn what_stands_in_the_place_of_a_file_ended_an_export() {
+    let mut shelf = Shelf::new().await;
+    for name in ["a.txt", "b.txt", "c.txt"] {
+        shelf.put(Some(name), name.as_bytes()).await;
+    }
+    shelf.export(&["out"]).ended(0);
+    let day = shelf.workplace.path("out/files/2026-03-01");
+    fs::remove_file(day.join("b.txt")).unwrap();
+    fs::create_dir_all(day.join("b.txt/mine")).unwrap();
+    let ended = shelf.export(&["out"]).ended(1);
+    assert!(ended.stderr.contains("b.txt"), "{}", ended.stderr);
+    assert!(day.join("a.txt").is_file() && day.join("c.txt").is_file() && day.join("b.txt/mine").is_dir());
+    assert!(!day.join(".larkive-part").exists());
+    fs::remove_dir_all(day.join("b.txt")).unwrap();
+    shelf.export(&["out"]).ended(0);
+    assert_eq!(checked(&shelf.workplace.path("out")), (true, vec![]));
+}

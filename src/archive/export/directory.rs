@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use rustix::io::Errno;
 
 use super::package::{Entry, Package, Put, Source, buffer, pass};
 use crate::blob::checked::CheckedBlob;
@@ -97,7 +98,14 @@ impl Package for Directory {
             other => other?,
         };
         match put {
-            Put::Whole => fs::rename(&part, &target)?,
+            // The bytes are written, under a name that is taken everywhere: what fails now is about this one's.
+            Put::Whole => match fs::rename(&part, &target) {
+                Err(error) if !is_about_the_target(&error) => {
+                    remove_if_there(&part)?;
+                    return Ok(Put::Refused(error));
+                }
+                other => other?,
+            },
             // Nor does a file stay that was right when it was exported, and is not any more.
             _ => [part, target].iter().try_for_each(|path| remove_if_there(path))?,
         }
@@ -134,6 +142,18 @@ impl Package for Directory {
 
 fn is_day(name: &str) -> bool {
     name.len() == 10 && name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Whether a file system that does not take one name will not take another either. Each says in a word of its
+/// own what it has against a name (too long, invalid, no permission, a directory is there), so what is told
+/// apart is what else can go wrong.
+fn is_about_the_target(error: &io::Error) -> bool {
+    use ErrorKind::{
+        NetworkDown, NotConnected, QuotaExceeded, ReadOnlyFilesystem, StaleNetworkFileHandle, StorageFull,
+    };
+    let kinds = [NetworkDown, NotConnected, QuotaExceeded, ReadOnlyFilesystem, StaleNetworkFileHandle, StorageFull];
+    let codes = [Errno::IO, Errno::NXIO, Errno::NODEV].map(Errno::raw_os_error);
+    kinds.contains(&error.kind()) || error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::manifest::Fate;
-use super::{Summary, name};
+use super::manifest::{Fate, Problem};
+use super::{Summary, name, name_in};
 use crate::catalogue::listing::resource::Resource;
 use crate::domain::download::State;
 use crate::domain::resource::Role;
@@ -96,14 +96,20 @@ impl Index {
     }
 
     fn first_page(&self, rows: &str, summary: &Summary) -> String {
-        let Summary { resources, files, bytes, damaged, .. } = summary;
-        let warning = if *damaged == 0 {
-            String::new()
-        } else {
-            format!(
+        let Summary { resources, files, bytes, damaged, refused, .. } = summary;
+        let mut warning = String::new();
+        if *damaged > 0 {
+            let _ = write!(
+                warning,
                 "<p class=\"w\"><span lang=\"zh\">{damaged} 个文件已损坏，详见清单。</span> <span lang=\"en\">{damaged} files are damaged; the manifest says which.</span></p>"
-            )
-        };
+            );
+        }
+        if *refused > 0 {
+            let _ = write!(
+                warning,
+                "<p class=\"w\"><span lang=\"zh\">{refused} 个文件因文件名不被接受而未导出，详见清单。</span> <span lang=\"en\">{refused} files are left out, because their names were refused here; the manifest says which.</span></p>"
+            );
+        }
         let head = format!(
             "<p><span lang=\"zh\">共 {resources} 项，{files} 个文件，{bytes} 字节；导出于 {at}。</span> \
             <span lang=\"en\">{resources} resources, {files} files, {bytes} bytes; exported at {at}.</span></p>{warning}\
@@ -174,9 +180,9 @@ fn named(resource: &Resource, fate: &Fate, up: &str) -> String {
         let name = resource.file_name.as_deref().and_then(name::portable);
         return stranger(&name.unwrap_or_else(|| resource.id.to_string()));
     };
-    let shown = path.rsplit('/').next().unwrap_or_default();
+    let name = name_in(path);
     let saved = if is_shown(resource.mime.as_deref().unwrap_or_default()) { "" } else { " download" };
-    format!("<a href=\"{up}{}\"{saved}>{}</a>", utf8_percent_encode(path, IN_LINKS), stranger(shown))
+    format!("<a href=\"{up}{}\"{saved}>{}</a>", utf8_percent_encode(path, IN_LINKS), stranger(name))
 }
 
 fn is_shown(mime: &str) -> bool {
@@ -186,9 +192,13 @@ fn is_shown(mime: &str) -> bool {
 /// Why there is no file, or what is wrong with it, and what can be done.
 fn standing(resource: &Resource, fate: &Fate) -> String {
     if let Some(problem) = &fate.problem {
+        let (zh, en) = match problem {
+            Problem::Damaged(_) => ("已损坏", "damaged"),
+            Problem::Refused { .. } => ("未导出", "left out"),
+        };
         return format!(
-            "<div class=\"w\"><span lang=\"zh\">已损坏</span> · <span lang=\"en\">damaged</span>: {}</div>",
-            escaped(problem)
+            "<div class=\"w\"><span lang=\"zh\">{zh}</span> · <span lang=\"en\">{en}</span>: {}</div>",
+            escaped(&problem.to_string())
         );
     }
     if resource.state == State::Stored {

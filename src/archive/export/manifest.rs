@@ -28,8 +28,24 @@ pub(super) struct Manifest {
 pub(super) struct Fate {
     /// Where its bytes are in the export.
     pub(super) path: Option<String>,
-    /// What is wrong with them.
-    pub(super) problem: Option<String>,
+    /// Why they are not there, or wrong.
+    pub(super) problem: Option<Problem>,
+}
+
+/// Why the bytes of a stored resource are not in an export, or wrong in it.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The store has none, or others.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// Where the export goes there can be no file of this name.
+    #[error("its target refuses the name {name:?}: {error}")]
+    Refused {
+        /// The name.
+        name: String,
+        /// What the file system says.
+        error: io::Error,
+    },
 }
 
 #[derive(Serialize)]
@@ -55,7 +71,8 @@ impl Manifest {
 
     /// Adds a resource.
     pub(super) fn add(&mut self, resource: &Resource, fate: &Fate) -> anyhow::Result<()> {
-        let (path, problem) = (fate.path.as_deref(), fate.problem.as_deref());
+        let problem = fate.problem.as_ref().map(Problem::to_string);
+        let (path, problem) = (fate.path.as_deref(), problem.as_deref());
         serde_json::to_writer(&mut self.lines, &Line { path, problem, resource })?;
         self.lines.write_all(b"\n")?;
         let values = [path, problem].map(Cell::text);
@@ -103,10 +120,11 @@ fn put_file(package: &mut impl Package, entry: &Entry<'_>, mut file: File) -> an
 
 fn put(package: &mut impl Package, entry: &Entry<'_>, source: impl Source) -> anyhow::Result<Digest> {
     let mut summed = Summed { source, sum: Sum::default() };
-    use super::package::Put::{Kept, Omitted, Spoilt, Whole};
+    use super::package::Put::{Kept, Omitted, Refused, Spoilt, Whole};
     match package.put(entry, &mut summed)? {
         Whole | Kept => Ok(summed.sum.digest()),
         Omitted(damage) | Spoilt(damage) => anyhow::bail!("cannot write {}: {damage}", entry.path),
+        Refused(error) => anyhow::bail!("cannot write {}: {error}", entry.path),
     }
 }
 

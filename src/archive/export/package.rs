@@ -40,6 +40,8 @@ pub enum Put {
     Kept,
     /// It is not in the package, because its bytes are damaged.
     Omitted(Damage),
+    /// It is not in the package, because there can be no file of its name.
+    Refused(io::Error),
     /// It had been begun when its bytes turned out to be damaged, and what was sent cannot be
     /// taken back: an entry of the right length with wrong bytes.
     Spoilt(Damage),
@@ -50,7 +52,7 @@ pub trait Package: Send + 'static {
     /// Puts a file in.
     ///
     /// # Errors
-    /// If it cannot be written. That the source is damaged is no error.
+    /// If nothing can be written. That the source is damaged or the name refused is no error.
     fn put(&mut self, entry: &Entry<'_>, source: &mut dyn Source) -> io::Result<Put>;
 
     /// Takes note that a folder is complete. Of what lies there, `belongs` tells what was put there.

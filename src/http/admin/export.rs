@@ -71,9 +71,9 @@ pub(super) async fn export(
 fn watcher(place: OwnedSemaphorePermit) -> Watcher {
     Arc::new(move |progress| {
         let _taken = &place;
-        if let Progress::Damaged(resource, damage) = progress {
+        if let Progress::Failed(resource, problem) = progress {
             let message_id = resource.message_id.as_ref().map(MessageId::as_str);
-            tracing::error!(resource.id = %resource.id, message.id = message_id, app.id = %resource.app_id, %damage,
+            tracing::error!(resource.id = %resource.id, message.id = message_id, app.id = %resource.app_id, %problem,
                 "A blob could not be exported");
         }
     })
