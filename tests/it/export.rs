@@ -484,3 +484,32 @@ async fn what_stands_in_the_place_of_a_file_ended_an_export() {
     shelf.export(&["out"]).ended(0);
     assert_eq!(checked(&shelf.workplace.path("out")), (true, vec![]));
 }
+
+#[tokio::test]
+async fn a_page_of_a_stranger_was_opened_because_it_called_itself_a_picture() {
+    let mut shelf = Shelf::new().await;
+    let names = [
+        ("image/png", "page.html", false),
+        ("image/png", "page.png.HTM", false),
+        ("text/plain", "script.svg", false),
+        ("video/mp4", "no ending", false),
+        ("image/svg+xml", "drawing.png", false),
+        ("text/html", "page.txt", false),
+        ("audio/mpeg", "sound.png", false),
+        ("image/png", "picture.PNG", true),
+        ("image/jpeg", "picture.jpeg", true),
+        ("text/plain", "letter.txt", true),
+        ("application/pdf", "paper.pdf", true),
+    ];
+    for (mime, name, _) in names {
+        let id = shelf.put(Some(name), name.as_bytes()).await;
+        let update = sqlx::query("UPDATE resources SET mime = ? WHERE resource_row_id = ?").bind(mime).bind(id.0);
+        update.execute(&mut shelf.rows).await.unwrap();
+    }
+    shelf.export(&["out"]).ended(0);
+    let page = fs::read_to_string(shelf.workplace.path("out/index.html")).unwrap();
+    for (mime, name, is_opened) in names {
+        let link = page.split("<a ").find(|link| link.contains(&format!(">{name}<"))).unwrap();
+        assert_eq!(!link.contains("\" download>"), is_opened, "{mime} {name}: {link}");
+    }
+}

@@ -21,10 +21,28 @@ pub(super) const PAGES: &str = "pages";
 const ROWS: usize = 500;
 /// What stays as it is in a link.
 const IN_LINKS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// Media types that a browser shows without running anything; the others are for saving.
-const SHOWN: [&str; 3] = ["audio/", "image/", "video/"];
-const SHOWN_EXACTLY: [&str; 2] = ["application/pdf", "text/plain"];
-const RUNS: &str = "image/svg+xml";
+/// What a browser shows without running anything; everything else is for saving. A browser that opens a
+/// file from a disk goes by its ending, and one that is given it by a server mostly by its type: both have to
+/// say the same.
+const SHOWN: [(&str, &[&str]); 17] = [
+    ("avif", &["image/avif"]),
+    ("bmp", &["image/bmp", "image/x-ms-bmp"]),
+    ("gif", &["image/gif"]),
+    ("jpeg", &["image/jpeg"]),
+    ("jpg", &["image/jpeg"]),
+    ("m4a", &["audio/m4a", "audio/mp4", "audio/x-m4a"]),
+    ("m4v", &["video/mp4", "video/x-m4v"]),
+    ("mov", &["video/quicktime"]),
+    ("mp3", &["audio/mpeg"]),
+    ("mp4", &["audio/mp4", "video/mp4"]),
+    ("ogg", &["audio/ogg", "audio/opus", "video/ogg"]),
+    ("opus", &["audio/ogg", "audio/opus"]),
+    ("pdf", &["application/pdf"]),
+    ("png", &["image/png"]),
+    ("txt", &["text/plain"]),
+    ("wav", &["audio/wav", "audio/x-wav"]),
+    ("webm", &["audio/webm", "video/webm"]),
+];
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
@@ -181,12 +199,13 @@ fn named(resource: &Resource, fate: &Fate, up: &str) -> String {
         return stranger(&name.unwrap_or_else(|| resource.id.to_string()));
     };
     let name = name_in(path);
-    let saved = if is_shown(resource.mime.as_deref().unwrap_or_default()) { "" } else { " download" };
+    let saved = if is_shown(name, resource.mime.as_deref().unwrap_or_default()) { "" } else { " download" };
     format!("<a href=\"{up}{}\"{saved}>{}</a>", utf8_percent_encode(path, IN_LINKS), stranger(name))
 }
 
-fn is_shown(mime: &str) -> bool {
-    mime != RUNS && (SHOWN.iter().any(|family| mime.starts_with(family)) || SHOWN_EXACTLY.contains(&mime))
+fn is_shown(name: &str, mime: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    SHOWN.iter().any(|(known, types)| ending.eq_ignore_ascii_case(known) && types.contains(&mime))
 }
 
 /// Why there is no file, or what is wrong with it, and what can be done.
