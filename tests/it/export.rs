@@ -513,3 +513,24 @@ async fn a_page_of_a_stranger_was_opened_because_it_called_itself_a_picture() {
         assert_eq!(!link.contains("\" download>"), is_opened, "{mime} {name}: {link}");
     }
 }
+
+#[tokio::test]
+async fn an_archive_that_was_named_twice_lost_half_of_its_ending() {
+    let mut shelf = Shelf::new().await;
+    for name in ["archive.tar.bz2", "dump.SQL.gz", "v1.2.tar.gz", "minutes 2026.05.gz"] {
+        for bytes in ["one", "two"] {
+            shelf.put(Some(name), format!("{name} {bytes}").as_bytes()).await;
+        }
+    }
+    shelf.export(&["out"]).ended(0);
+    let found = contents(&shelf.workplace.path("out"));
+    let names: Vec<&str> = originals(&found).into_keys().map(|path| path.rsplit('/').next().unwrap()).collect();
+    for (stem, ending) in
+        [("archive", ".tar.bz2"), ("dump", ".SQL.gz"), ("v1.2", ".tar.gz"), ("minutes 2026.05", ".gz")]
+    {
+        assert!(names.contains(&format!("{stem}{ending}").as_str()), "{names:?}");
+        let is_second = |name: &&str| name.starts_with(&format!("{stem}-r")) && name.ends_with(ending);
+        let second = names.iter().copied().find(is_second).unwrap_or_else(|| panic!("{stem}{ending}: {names:?}"));
+        assert_eq!(second.len(), stem.len() + "-r000000000001".len() + ending.len());
+    }
+}

@@ -10,6 +10,11 @@ use crate::domain::media;
 const MAX_BYTES: usize = 255;
 /// What follows the last dot is an ending if it is no longer than this, dot included.
 const MAX_ENDING_BYTES: usize = 20;
+/// An ending before that, without its dot: `tar`, `sql`, `warc`.
+const MAX_INNER_BYTES: usize = 8;
+/// Endings of what holds one other file, packed or encrypted, or belongs to one: the kind stands before them.
+const WRAPPINGS: [&str; 15] =
+    [".br", ".bz2", ".gz", ".lz", ".lz4", ".lzma", ".lzo", ".sz", ".xz", ".z", ".zst", ".age", ".asc", ".gpg", ".sig"];
 /// The hexadecimal digits of a resource's id.
 const ID_DIGITS: usize = 12;
 /// Names that Windows keeps for devices, whatever ending follows.
@@ -98,12 +103,28 @@ fn looks_unique(name: &str) -> bool {
     id.len() == ID_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// A name and its ending: `.bz2`, or `.tar.bz2` where the last ending only says how another file is wrapped.
 fn split_ending(name: &str) -> (&str, &str) {
-    let Some(at) = name.rfind('.').filter(|at| *at > 0 && name.len() - at <= MAX_ENDING_BYTES) else {
-        return (name, "");
-    };
+    let Some((stem, ending)) = split_last(name) else { return (name, "") };
+    let is_wrapping = WRAPPINGS.iter().any(|wrapping| ending.eq_ignore_ascii_case(wrapping));
+    match split_last(stem).filter(|(_, inner)| is_wrapping && is_kind(inner)) {
+        Some((stem, _)) => name.split_at(stem.len()),
+        None => (stem, ending),
+    }
+}
+
+fn split_last(name: &str) -> Option<(&str, &str)> {
+    let at = name.rfind('.').filter(|at| *at > 0 && name.len() - at <= MAX_ENDING_BYTES)?;
     let (stem, ending) = name.split_at(at);
-    if ending.contains(char::is_whitespace) { (name, "") } else { (stem, ending) }
+    (!ending.contains(char::is_whitespace)).then_some((stem, ending))
+}
+
+/// Whether an ending names a kind of file, as opposed to a number or the end of a sentence.
+fn is_kind(ending: &str) -> bool {
+    let letters = ending.get(1..).unwrap_or_default();
+    letters.len() <= MAX_INNER_BYTES
+        && letters.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && letters.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 /// The parts joined, with the stem cut to what fits.
@@ -175,6 +196,22 @@ mod tests {
             assert_eq!(folded(one), folded(other), "{one} {other}");
         }
         assert_ne!(folded("发票.pdf"), folded("發票.pdf"));
+    }
+
+    #[test]
+    fn the_id_stands_before_the_whole_ending() {
+        for (name, expected) in [
+            ("a.tar.bz2", "a-r00000000002a.tar.bz2"),
+            ("a.b.TAR.GZ", "a.b-r00000000002a.TAR.GZ"),
+            ("a.pdf", "a-r00000000002a.pdf"),
+            ("a.2026.gz", "a.2026-r00000000002a.gz"),
+            (".tar.gz", ".tar-r00000000002a.gz"),
+            ("a. b.gz", "a. b-r00000000002a.gz"),
+            ("a.课.gz", "a.课-r00000000002a.gz"),
+            ("a", "a-r00000000002a"),
+        ] {
+            assert_eq!(unique(name, ResourceId(42)), expected);
+        }
     }
 
     #[test]
