@@ -534,3 +534,26 @@ async fn an_archive_that_was_named_twice_lost_half_of_its_ending() {
         assert_eq!(second.len(), stem.len() + "-r000000000001".len() + ending.len());
     }
 }
+
+#[tokio::test]
+async fn names_that_a_file_system_takes_for_one_became_two() {
+    let mut shelf = Shelf::new().await;
+    // Each pair is one name where case, composition or what cannot be seen makes no difference.
+    let pairs = [
+        ("Straẞe.txt", "strasse.txt"),
+        ("葛\u{e0100}.txt", "葛.txt"),
+        ("Ⱥ.txt", "ⱥ.txt"),
+        ("ΌΣΟΣ.txt", "όσος.txt"),
+        ("ŉ.txt", "ʼN.txt"),
+        ("a\u{34f}b.txt", "ab.txt"),
+        ("각.txt", "\u{1100}\u{1161}\u{11a8}.txt"),
+    ];
+    for (one, other) in pairs {
+        shelf.put(Some(one), one.as_bytes()).await;
+        shelf.put(Some(other), format!("other {other}").as_bytes()).await;
+    }
+    shelf.export(&["out"]).ended(0);
+    let found = contents(&shelf.workplace.path("out"));
+    let distinguished = originals(&found).into_keys().filter(|path| path.contains("-r0")).count();
+    assert_eq!((originals(&found).len(), distinguished), (2 * pairs.len(), pairs.len()));
+}

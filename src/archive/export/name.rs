@@ -62,13 +62,27 @@ pub(super) fn portable(name: &str) -> Option<String> {
     Some(fitted(stem, "", ending))
 }
 
-/// What is equal for names that some file system takes for the same: those that ignore case, and
-/// those that ignore how a letter is composed.
+/// What is equal for names that some file system takes for the same: those that ignore case, those that
+/// ignore how a letter is composed, and those that pass over what cannot be seen. That is Unicode's caseless
+/// comparison of compatible texts: to small letters first, because some letters are only written large
+/// as a whole word.
 pub(super) fn folded(name: &str) -> String {
     let compatible = ComposingNormalizerBorrowed::new_nfkc();
-    let visible = |c: &char| !matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
-    let base: String = compatible.normalize(name).chars().filter(visible).collect();
-    compatible.normalize(&base.to_uppercase().to_lowercase()).into_owned()
+    let visible = |name: &str| name.chars().filter(|c| !is_ignorable(*c)).collect::<String>();
+    let base = visible(&compatible.normalize(name));
+    let caseless = base.to_lowercase().to_uppercase().to_lowercase();
+    visible(&compatible.normalize(&caseless))
+}
+
+/// What Unicode calls default ignorable, and file systems without case pass over (ext4, HFS+).
+fn is_ignorable(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 fn nameless(resource: &Resource) -> String {
@@ -194,6 +208,14 @@ mod tests {
             [("A.TXT", "a.txt"), ("é", "e\u{301}"), ("straße", "STRASSE"), ("ﬁle", "file"), ("Σς", "σΣ"), ("１", "1")]
         {
             assert_eq!(folded(one), folded(other), "{one} {other}");
+        }
+        let decomposed = icu_normalizer::DecomposingNormalizerBorrowed::new_nfkd();
+        for c in ('\0'..=char::MAX).filter(|c| !is_ignorable(*c)) {
+            let text = c.to_string();
+            let others = [text.to_lowercase(), text.to_uppercase(), decomposed.normalize(&text).into_owned()];
+            for other in others.iter().filter(|other| **other != text) {
+                assert_eq!(folded(other), folded(&text), "{c} {other}");
+            }
         }
         assert_ne!(folded("发票.pdf"), folded("發票.pdf"));
     }
