@@ -7,7 +7,7 @@ use larkive::sandbox::event::{self, Notice, NoticeEvent};
 use larkive::sandbox::listing::Listed;
 use larkive::sandbox::samples::Media;
 use reqwest::redirect::Policy;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{ADMIN_TOKEN, Options, TestApp, spawn_app, spawn_app_with};
 
@@ -225,6 +225,54 @@ async fn the_payload_of_a_hidden_message_is_not_shown() {
     app.drain().await;
     let page = browser.read(&path).await;
     assert!(!page.contains(&Media::Png.key(1)) && page.contains("The message was recalled"), "{page}");
+}
+
+#[tokio::test]
+async fn a_recalled_message_that_could_not_be_read_still_showed_its_text() {
+    let app = spawn_app_with(Options { on_recall: OnRecall::Hide, ..Options::default() }).await;
+    let secret = event::MessageEvent::new("om_1", "text", json!({"text": "the secret words"}).to_string());
+    let unreadable = |event_id: &str, change: &dyn Fn(&mut Value)| {
+        let mut payload = secret.payload(app.sender.app(), app.clock.now());
+        payload["header"]["event_id"] = json!(event_id);
+        change(&mut payload["event"]);
+        payload
+    };
+    let payloads = [
+        // The message has no chat.
+        unreadable("e1", &|event| event["message"]["chat_id"] = json!(7)),
+        // Nor is it where it belongs.
+        unreadable("e2", &|event| *event = json!({"messages": [event["message"]]})),
+        unreadable("e3", &|event| *event = json!({"open_message_id": "om_1", "text": "the secret words"})),
+        // Another one stays to be seen.
+        unreadable("e4", &|event| *event = json!({"open_message_id": "om_2", "text": "what is not recalled"})),
+    ];
+    for payload in payloads {
+        assert_eq!(app.deliver_payload(&payload).await.status, 200);
+    }
+    app.drain().await;
+    let browser = Browser::sign_in(&app).await;
+    let ids: Vec<String> = app.json("/api/v1/events?result=unparsed").await["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids.len(), 4);
+    let pages = async || {
+        let mut pages = browser.read("/failed").await;
+        for id in &ids {
+            pages += &browser.read(&format!("/deliveries/{id}")).await;
+        }
+        pages
+    };
+    assert_eq!(pages().await.matches("the secret words").count(), 6);
+    let notice = Notice::Recalled { message_id: "om_1".to_owned() };
+    let recall = NoticeEvent { event_id: "recall".to_owned(), notice };
+    app.deliver_payload(&recall.payload(app.sender.app(), app.clock.now())).await;
+    app.drain().await;
+    let pages = pages().await;
+    assert!(!pages.contains("the secret words"), "{pages}");
+    assert_eq!(pages.matches("what is not recalled").count(), 2);
 }
 
 #[tokio::test]

@@ -115,23 +115,43 @@ pub struct Payload {
     pub size_bytes: u64,
 }
 
+/// Whether an expression is the id of a message of this delivery's app that is hidden. One that could not be read
+/// has no row among the messages, and only its recall says so.
+macro_rules! is_hidden {
+    ($id:literal) => {
+        concat!(
+            "(EXISTS (
+                 SELECT 1 FROM messages AS m WHERE m.app_id = e.app_id AND m.hidden = 1 AND m.message_id = ",
+            $id,
+            ") OR policy.hide = 1 AND EXISTS (SELECT 1 FROM recalls AS r WHERE r.app_id = e.app_id AND r.message_id = ",
+            $id,
+            "))"
+        )
+    };
+}
+
+/// What is read of a payload. A delivery that has no message id where it belongs may have it elsewhere; where
+/// SQLite cannot look, nothing is shown as long as recalled messages are hidden.
+const PAYLOAD: &str = concat!(
+    "SELECT substr(e.payload, 1, ?), octet_length(e.payload)
+     FROM events AS e
+     CROSS JOIN recall_policy AS policy
+     WHERE e.event_row_id = ? AND NOT ",
+    is_hidden!("e.message_id"),
+    " AND (policy.hide = 0 OR e.message_id IS NOT NULL OR json_valid(e.payload) AND NOT EXISTS (
+         SELECT 1 FROM json_tree(iif(json_valid(e.payload), e.payload, 'null')) AS told
+         WHERE told.key IN ('message_id', 'open_message_id') AND ",
+    is_hidden!("told.atom"),
+    "))"
+);
+
 /// The first characters of a delivery's payload, unless its message is hidden.
 ///
 /// # Errors
 /// If the catalogue cannot be read.
 pub async fn payload(catalogue: &Catalogue, id: EventRowId, chars: u32) -> Result<Option<Payload>, CatalogueError> {
-    let row: Option<(String, i64)> = sqlx::query_as(
-        "SELECT substr(e.payload, 1, ?), octet_length(e.payload)
-         FROM events AS e
-         WHERE e.event_row_id = ? AND NOT EXISTS (
-             SELECT 1 FROM messages AS m
-             WHERE m.app_id = e.app_id AND m.message_id = e.message_id AND m.hidden = 1
-         )",
-    )
-    .bind(chars)
-    .bind(id.0)
-    .fetch_optional(catalogue.read())
-    .await?;
+    let row: Option<(String, i64)> =
+        sqlx::query_as(PAYLOAD).bind(chars).bind(id.0).fetch_optional(catalogue.read()).await?;
     Ok(row.map(|(text, size_bytes)| Payload { text, size_bytes: u64::try_from(size_bytes).unwrap_or(0) }))
 }
 
