@@ -10,9 +10,9 @@ use super::conditional::is_known;
 use super::error::Problem;
 use crate::archive::thumbnail::{Shown, ThumbnailError, Thumbnails};
 
-/// How long a browser may show a thumbnail without asking: the same bytes give the same picture, but
-/// who may see them can change.
-const CACHE_CONTROL: &str = "private, max-age=3600";
+/// A browser may keep a thumbnail, and asks each time before it shows it: the same bytes give the same picture,
+/// but it may have been recalled since.
+const CACHE_CONTROL: &str = "private, no-cache";
 
 /// The thumbnail of the resource with this id: 200, 304, or 404. One that is not made yet is waited
 /// for for a while.

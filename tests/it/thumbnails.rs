@@ -274,7 +274,7 @@ async fn every_stored_picture_has_a_thumbnail() {
         let answer = thumbnail(&app, &media.key(1)).await;
         assert_eq!((answer.status, answer.header(header::CONTENT_TYPE)), (StatusCode::OK, "image/webp"), "{media}");
         assert_eq!(answer.header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
-        assert!(answer.header(header::CACHE_CONTROL).starts_with("private, max-age="));
+        assert_eq!(answer.header(header::CACHE_CONTROL), "private, no-cache");
         assert!(answer.body.len() < 20_000, "{media}: {} bytes", answer.body.len());
         assert!(opened(&answer.body).width() <= 320, "{media}");
     }
@@ -294,6 +294,29 @@ async fn a_browser_that_has_a_thumbnail_is_not_sent_it_again() {
     assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
     assert_eq!(head.header(header::CONTENT_LENGTH), first.body.len().to_string());
     assert_eq!(app.http.get(&url).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_browser_could_show_a_thumbnail_for_an_hour_after_the_recall() {
+    let app = spawn_app_with(Options { on_recall: OnRecall::Hide, ..Options::default() }).await;
+    app.deliver(&event::image("om_1", &Media::Png.key(1))).await;
+    app.drain().await;
+    let id = app.resource(&Media::Png.key(1)).await.resource.id;
+    let first = thumbnail(&app, &Media::Png.key(1)).await;
+    let url = format!("http://{}/api/v1/resources/{id}/thumbnail", app.admin_address);
+    let asked_again = async || {
+        let request = app.http.get(&url).bearer_auth(ADMIN_TOKEN);
+        Answer::of(request.header("If-None-Match", first.header(header::ETAG)).send().await.unwrap()).await
+    };
+    let known = asked_again().await;
+    assert_eq!(known.status, StatusCode::NOT_MODIFIED);
+    for answer in [&first, &known] {
+        assert_eq!(answer.header(header::CACHE_CONTROL), "private, no-cache");
+    }
+    let recall = NoticeEvent { event_id: "ev_1".into(), notice: Notice::Recalled { message_id: "om_1".into() } };
+    app.deliver_payload(&recall.payload(app.sender.app(), app.clock.now())).await;
+    app.drain().await;
+    assert_eq!(asked_again().await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
