@@ -22,10 +22,13 @@ use crate::catalogue::listing::resource::Resource;
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::id::MessageId;
+use crate::domain::media;
 use crate::domain::readable::is_invisible_mark;
 
 /// Bytes read at once: few system calls, little memory for each download in flight.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// What is said of bytes that a browser could take for more than bytes.
+const OPAQUE: &str = "application/octet-stream";
 
 /// What RFC 8187 wants escaped in `filename*`: everything but its attr-char.
 const NOT_ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
@@ -164,10 +167,11 @@ fn describe<'r>(
         .insert_header((header::ETAG, tag.to_string()))
 }
 
-/// What the catalogue has for its media type.
+/// What the catalogue has for its media type, if no browser does more with such bytes than show or keep them. A
+/// page of ours that somebody got to load a script or a style would take it from its own origin.
 fn declared_type(resource: &Resource) -> HeaderValue {
-    let mime = resource.mime.as_deref().and_then(|mime| HeaderValue::from_str(mime).ok());
-    mime.unwrap_or(HeaderValue::from_static("application/octet-stream"))
+    let inert = resource.mime.as_deref().filter(|mime| media::is_inert(mime));
+    inert.and_then(|mime| HeaderValue::from_str(mime).ok()).unwrap_or(HeaderValue::from_static(OPAQUE))
 }
 
 /// The original name (RFC 6266): once exactly, and once for programs that know nothing of that, such as curl.

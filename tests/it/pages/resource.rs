@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::browser::{Browser, between, shelved, text};
-use crate::support::{Options, spawn_app, spawn_app_with};
+use crate::support::{ADMIN_TOKEN, Options, spawn_app, spawn_app_with};
 
 #[tokio::test]
 async fn hostile_files_are_only_ever_attachments() {
@@ -37,6 +37,47 @@ async fn hostile_files_are_only_ever_attachments() {
         assert!(!thumbnail.bytes().await.unwrap().windows(6).any(|piece| piece == b"script"), "{name}");
         let stranger = Browser::new(&app).get(&format!("{path}/content")).await;
         assert_eq!(stranger.status(), 303, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_script_was_served_as_one_from_the_pages_origin() {
+    let app = spawn_app().await;
+    let browser = Browser::signed_in(&app).await;
+    let kinds = [
+        ("text/javascript", "application/octet-stream"),
+        ("application/javascript; charset=utf-8", "application/octet-stream"),
+        ("text/css", "application/octet-stream"),
+        ("text/html", "application/octet-stream"),
+        ("image/svg+xml", "application/octet-stream"),
+        ("application/xhtml+xml", "application/octet-stream"),
+        ("application/wasm", "application/octet-stream"),
+        ("no type", "application/octet-stream"),
+        ("text/plain", "text/plain"),
+        ("audio/amr", "audio/amr"),
+    ];
+    for (number, (told, sent)) in kinds.into_iter().enumerate() {
+        let key = format!("file_{number}");
+        let headers = json!({"set": {"content-type": told}});
+        app.fault(json!({"route": "resource", "key": key, "do": {"headers": headers}}));
+        let path = shelved(&app, &key, "bytes.bin", b"alert(1)").await;
+        for place in [format!("{path}/content"), format!("/api/v1{path}/content")] {
+            for range in [None, Some("bytes=0-4")] {
+                let url = format!("http://{}{place}", app.admin_address);
+                for method in [Method::GET, Method::HEAD] {
+                    let request = app.http.request(method, &url).bearer_auth(ADMIN_TOKEN);
+                    let request = request.header("cookie", browser.cookie.as_deref().unwrap());
+                    let request = range.into_iter().fold(request, |request, range| request.header("range", range));
+                    let answer = request.send().await.unwrap();
+                    assert!(answer.status().is_success(), "{place}: {}", answer.status());
+                    let headers = answer.headers();
+                    assert_eq!(text(headers, "content-type"), sent, "{told}");
+                    assert_eq!(text(headers, "x-content-type-options"), "nosniff");
+                    assert_eq!(text(headers, "content-security-policy"), "sandbox; default-src 'none'");
+                    assert!(text(headers, "content-disposition").starts_with("attachment; "));
+                }
+            }
+        }
     }
 }
 
