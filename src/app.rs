@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::app_ticket;
 use crate::archive::asker::Asker;
 use crate::archive::checkpoints::Checkpoints;
+use crate::archive::damage::Examiner;
 use crate::archive::download::{Downloader, Limits};
 use crate::archive::expand::Expander;
 use crate::archive::index::Indexer;
@@ -208,7 +209,8 @@ impl App {
             recorder,
         };
         let workshop = Workshop::new(setup.program.clone());
-        let thumbnails = Thumbnails::new(catalogue.clone(), (store.clone(), space), thumbnails, workshop);
+        let examiner = Examiner::new(catalogue.clone(), store.checked(), shared.due.clone());
+        let thumbnails = Thumbnails::new(catalogue.clone(), (examiner.clone(), space), thumbnails, workshop);
         let time = PlatformTime::new(shared.clock.clone());
         let ForApps { lanes, quoters, namers } = ForApps::new(&setup, &shared, &store, &metrics, &time)?;
         let wake = wake(&shared.due, &inbox);
@@ -221,7 +223,7 @@ impl App {
             left_over,
             known,
             reserve,
-            routes: Routes::new(setup, &shared, &store, &thumbnails, (&inbox, &wake), &metrics, time),
+            routes: Routes::new(setup, &shared, (&store, &examiner), &thumbnails, (&inbox, &wake), &metrics, time),
             thumbnailer: Thumbnailer::new(thumbnails),
             wake,
             shared,
@@ -496,7 +498,7 @@ impl Routes {
     fn new(
         setup: Setup,
         shared: &Shared,
-        store: &Store,
+        (store, examiner): (&Store, &Examiner),
         thumbnails: &Thumbnails,
         (inbox, wake): (&Inbox, &Wake),
         metrics: &Metrics,
@@ -508,6 +510,7 @@ impl Routes {
             catalogue: catalogue.clone(),
             apps: setup.apps.iter().map(|app| Asker::new(app.keys.app_id.clone(), app.kind)).collect(),
             store: Arc::new(store.clone()),
+            examiner: examiner.clone(),
             thumbnails: thumbnails.clone(),
             admin_token: setup.admin_token,
             throttles: Arc::default(),

@@ -16,7 +16,7 @@ use crate::blob::spool::{StageError, Staging};
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
 use crate::catalogue::endings::{Ending, Finished};
-use crate::catalogue::resources::{Claim, Wanted};
+use crate::catalogue::resources::{Claim, Lost, Wanted};
 use crate::clock::Clock;
 use crate::domain::download::{UNKNOWN_CODE_TRIES, Upstream, Verdict, pause};
 use crate::domain::error::chain;
@@ -139,6 +139,9 @@ impl Downloader {
     }
 
     async fn try_once(&self, claim: &Claim, transfer: &mut Transfer) -> Result<Ending, Refusal> {
+        if let Some(found) = self.look_in_store(claim).await? {
+            return Ok(found);
+        }
         match &claim.wanted {
             Err(reason) => Ok(Ending::Ended { reason: *reason, upstream: Upstream::default() }),
             Ok(Wanted::Messages { container }) => self.open(claim, container).await,
@@ -157,6 +160,16 @@ impl Downloader {
                 }
             }
         }
+    }
+
+    /// What was damaged may be whole again: fetched for another resource, or brought back from a backup. Then
+    /// there is nothing to ask for.
+    async fn look_in_store(&self, claim: &Claim) -> Result<Option<Ending>, Refusal> {
+        let Some(Lost { digest, size_bytes, mime }) = claim.lost.clone() else { return Ok(None) };
+        let is_there = self.store.confirm(digest, size_bytes).await;
+        let is_there = is_there.map_err(|error| failed_here(claim, "Cannot read the store", &error))?;
+        let mime = mime.unwrap_or_else(|| UNKNOWN_MIME.to_owned());
+        Ok(is_there.then_some(Ending::Stored { digest, size_bytes, mime, file_name: None, asked: None }))
     }
 
     async fn open(&self, claim: &Claim, container: &MessageId) -> Result<Ending, Refusal> {

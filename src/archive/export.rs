@@ -14,6 +14,7 @@ pub mod stream;
 pub mod tar;
 pub mod zip;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,11 +25,13 @@ use self::index::Index;
 pub use self::manifest::Problem;
 use self::manifest::{Fate, Manifest};
 use self::package::{Entry, Package, Put, Source};
+use super::damage::Examiner;
 use crate::blob::checked::{Blobs, CheckedBlob, Damage};
 use crate::blocking::BlockingShare;
 use crate::catalogue::listing::Walk;
 use crate::catalogue::listing::resource::{self, Resource};
 use crate::catalogue::{Catalogue, CatalogueError};
+use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
@@ -59,6 +62,8 @@ pub enum Progress<'a> {
     Resource,
     /// The bytes of a stored resource are not in the package, or wrong in it.
     Failed(&'a Resource, &'a Problem),
+    /// A blob is damaged, and the catalogue could not be told.
+    NotNoted(Digest, &'a CatalogueError),
 }
 
 /// Somebody who watches.
@@ -69,8 +74,8 @@ pub type Watcher = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
 pub struct Export {
     /// Where the rows are.
     pub catalogue: Catalogue,
-    /// Where the bytes are.
-    pub blobs: Blobs,
+    /// Where the bytes are, and who is told where they are damaged.
+    pub examiner: Examiner,
     /// What is exported.
     pub selection: Selection,
     /// When it was asked for.
@@ -121,9 +126,19 @@ impl Export {
             });
             let (next, added) = tokio::join!(reader.next(), adding);
             packing = added.context("the export crashed")??;
+            self.tell_of_damage(&mut packing.damaged).await;
             stretch = next?;
         }
         PACKERS.run(move || packing.close()).await.context("the export crashed")?
+    }
+
+    /// Has what was found damaged fetched again. An export that cannot say so is none the worse for it.
+    async fn tell_of_damage(&self, damaged: &mut HashSet<(Digest, u64)>) {
+        for (digest, size_bytes) in damaged.drain() {
+            if let Err(error) = self.examiner.examine(digest, size_bytes).await {
+                (self.watcher)(Progress::NotNoted(digest, &error));
+            }
+        }
     }
 }
 
@@ -174,6 +189,8 @@ async fn next_of_these(
 struct Packing<P> {
     package: P,
     blobs: Blobs,
+    /// What was found damaged in this stretch.
+    damaged: HashSet<(Digest, u64)>,
     folder: Folder,
     manifest: Manifest,
     index: Index,
@@ -190,7 +207,8 @@ impl<P: Package> Packing<P> {
         let zone = export.catalogue.zone().clone();
         Ok(Self {
             package,
-            blobs: export.blobs.clone(),
+            blobs: export.examiner.blobs().clone(),
+            damaged: HashSet::new(),
             folder: Folder::default(),
             manifest,
             index: Index::new(export.now, zone.clone()),
@@ -244,6 +262,9 @@ impl<P: Package> Packing<P> {
             self.manifest.add_sum(digest, &path)?;
         }
         self.count(size_bytes, problem.as_ref());
+        if let Some(Problem::Damaged(_)) = problem {
+            self.damaged.insert((digest, size_bytes));
+        }
         if let Some(problem) = &problem {
             (self.watcher)(Progress::Failed(resource, problem));
         }

@@ -4,6 +4,7 @@ pub mod app_ticket;
 pub mod asker;
 pub mod chat;
 pub mod checkpoints;
+pub mod damage;
 pub mod dictionary;
 pub mod download;
 pub mod expand;

@@ -3,6 +3,7 @@
 //! In the background one is made after the other: of what arrives in its order, and of what was there
 //! before, newest first. What cannot be made is remembered, so that nothing is tried for ever.
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::damage::{Examiner, Finding};
+use crate::blob::checked::{CHECK_BYTES, Damage};
 use crate::blob::space::Space;
-use crate::blob::store::Store;
 use crate::blob::thumbnails::Thumbnails as Cache;
 use crate::blocking::BlockingShare;
 use crate::catalogue::thumbnails::{self, Arrived, Picture};
@@ -63,16 +65,28 @@ pub enum ThumbnailError {
     /// The catalogue could not be read.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
-    /// The cache, or the store, failed.
+    /// The cache failed.
     #[error("the cache of thumbnails failed")]
     Cache(#[from] io::Error),
+    /// The picture could not be read.
+    #[error("the picture could not be read")]
+    Picture(#[from] Damage),
+}
+
+/// What came of making a thumbnail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// It is there, or it is written down why there will be none.
+    Settled,
+    /// The picture is damaged.
+    Impossible,
 }
 
 /// The thumbnails of an archive. Cloned freely.
 #[derive(Debug, Clone)]
 pub struct Thumbnails {
     catalogue: Catalogue,
-    store: Store,
+    examiner: Examiner,
     cache: Cache,
     space: Space,
     workshop: Workshop,
@@ -82,11 +96,12 @@ pub struct Thumbnails {
 }
 
 impl Thumbnails {
-    /// Those of this catalogue and store, kept in `cache` and made by `workshop`.
+    /// Those of this catalogue and of the blobs that the examiner looks at, kept in `cache` and made by
+    /// `workshop`.
     #[must_use]
-    pub fn new(catalogue: Catalogue, (store, space): (Store, Space), cache: Cache, workshop: Workshop) -> Self {
+    pub fn new(catalogue: Catalogue, (examiner, space): (Examiner, Space), cache: Cache, workshop: Workshop) -> Self {
         let [at_once, waiting, looking] = [AT_ONCE, WAITING, LOOKING].map(|places| Arc::new(Semaphore::new(places)));
-        Self { catalogue, store, cache, space, workshop, at_once, waiting, looking }
+        Self { catalogue, examiner, cache, space, workshop, at_once, waiting, looking }
     }
 
     /// The picture that stands for a resource, of which there may be a thumbnail: its own bytes, or a
@@ -95,13 +110,14 @@ impl Thumbnails {
     ///
     /// # Errors
     /// If the catalogue or the file system fails.
-    pub async fn look_at(&self, id: ResourceId) -> Result<Option<(Digest, Shown)>, ThumbnailError> {
+    pub async fn look_at(&self, id: ResourceId) -> Result<Option<(Picture, Shown)>, ThumbnailError> {
         let _place = self.looking.acquire().await.map_err(io::Error::other)?;
         let catalogue = self.catalogue.clone();
         // Who may see it and the file itself in one go: changing threads costs more than either.
         self.on_disk(move |cache| {
             let Some(picture) = thumbnails::picture_of(&catalogue, id)?.filter(is_suitable) else { return Ok(None) };
-            Ok(Some((picture.digest, look(cache, &picture.digest)?)))
+            let shown = look(cache, &picture.digest)?;
+            Ok(Some((picture, shown)))
         })
         .await
     }
@@ -110,32 +126,34 @@ impl Thumbnails {
     ///
     /// # Errors
     /// If the file system fails.
-    pub async fn wait_for(&self, digest: Digest) -> Result<Shown, ThumbnailError> {
+    pub async fn wait_for(&self, picture: Picture) -> Result<Shown, ThumbnailError> {
         let Ok(place) = self.waiting.clone().try_acquire_owned() else { return Ok(Shown::NotYet) };
-        let thumbnails = self.clone();
+        let (thumbnails, digest) = (self.clone(), picture.digest);
         // In a task of its own: whoever has lost patience finds it the next time.
         let making = tokio::spawn(async move {
-            if let Err(error) = thumbnails.make(digest).await {
-                tell(digest, &error);
-            }
+            let made = thumbnails.make(&picture).await;
+            made.as_ref().err().into_iter().for_each(|error| tell(digest, error));
             drop(place);
+            made.ok()
         });
         match timeout(PATIENCE, making).await {
+            Ok(Ok(Some(Made::Impossible))) => Ok(Shown::Nothing),
             Ok(_) => self.on_disk(move |cache| Ok(look(cache, &digest)?)).await,
             Err(_) => Ok(Shown::NotYet),
         }
     }
 
     /// Makes a thumbnail, or remembers why there is none, unless either was done before.
-    async fn make(&self, digest: Digest) -> Result<(), ThumbnailError> {
+    async fn make(&self, picture: &Picture) -> Result<Made, ThumbnailError> {
+        let digest = picture.digest;
         let _turn = self.at_once.acquire().await.map_err(io::Error::other)?;
         if self.on_disk(move |cache| Ok(cache.has(&digest) || is_refused(cache, &digest)?)).await? {
-            return Ok(());
+            return Ok(Made::Settled);
         }
         if self.space.is_short()? {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "too little space is left for thumbnails").into());
         }
-        let picture = self.store.read(&digest).await?.into_std().await;
+        let Some(picture) = self.sound(picture).await? else { return Ok(Made::Impossible) };
         let draft = self.on_disk(|cache| Ok(cache.draft()?)).await?;
         let made = self.workshop.shrink(picture, draft.file()?).await?;
         self.on_disk(move |cache| match made {
@@ -145,7 +163,24 @@ impl Thumbnails {
                 Ok(cache.mark(&digest, &format!("{RECIPE} {refusal}"))?)
             }
         })
-        .await
+        .await?;
+        Ok(Made::Settled)
+    }
+
+    /// The bytes of a picture, if they are what they were: a thumbnail of others, or the verdict that there is
+    /// none, would stay under the digest of the right ones.
+    async fn sound(&self, picture: &Picture) -> Result<Option<File>, ThumbnailError> {
+        let (blobs, digest, size_bytes) = (self.examiner.blobs().clone(), picture.digest, picture.size_bytes);
+        let open = move || blobs.open(digest, size_bytes)?.check(&mut vec![0; CHECK_BYTES]);
+        let opened = CACHE_USERS.run(open).await?;
+        let damage = match opened {
+            Ok(file) => return Ok(Some(file)),
+            Err(damage) => damage,
+        };
+        match self.examiner.examine(digest, size_bytes).await? {
+            Finding::Damaged => Ok(None),
+            Finding::Sound | Finding::Unreadable => Err(damage.into()),
+        }
     }
 
     /// Does something with the cache away from the threads that answer.
@@ -291,11 +326,10 @@ impl Thumbnailer {
         if !is_suitable(picture) {
             return;
         }
-        let digest = picture.digest;
-        let pause = match self.thumbnails.make(digest).await {
-            Ok(()) => BREATH,
+        let pause = match self.thumbnails.make(picture).await {
+            Ok(_) => BREATH,
             Err(error) => {
-                tell(digest, &error);
+                tell(picture.digest, &error);
                 AFTER_FAILURE
             }
         };

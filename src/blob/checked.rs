@@ -2,13 +2,16 @@
 //! their end, in the same pass.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use super::key::relative_path;
 use crate::domain::digest::Digest;
+
+/// How much is read at once of a blob that is only checked.
+pub const CHECK_BYTES: usize = 64 * 1024;
 
 /// A store for whoever only reads. Creates nothing, and takes a store that is not there for one
 /// without blobs. Cloned freely.
@@ -23,6 +26,9 @@ pub enum Damage {
     /// There is no such file.
     #[error("its bytes are missing from the store")]
     Missing,
+    /// There is something else in its place.
+    #[error("what lies in its place in the store is no file")]
+    NoFile,
     /// The file cannot be read.
     #[error("its bytes cannot be read: {0}")]
     Unreadable(io::Error),
@@ -65,6 +71,12 @@ impl Blobs {
         Self { root: root.to_owned() }
     }
 
+    /// Whether there is a store at all.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.root.is_dir()
+    }
+
     /// Begins to read a blob.
     ///
     /// # Errors
@@ -82,7 +94,7 @@ impl CheckedBlob {
     pub fn open(path: &Path, digest: Digest, size_bytes: u64) -> Result<Self, Damage> {
         let metadata = fs::metadata(path).map_err(Damage::from)?;
         if !metadata.is_file() {
-            return Err(Damage::Unreadable(io::Error::other("it is no file")));
+            return Err(Damage::NoFile);
         }
         if metadata.len() != size_bytes {
             return Err(Damage::Size { promised: size_bytes, found: metadata.len() });
@@ -108,13 +120,21 @@ impl CheckedBlob {
         }
     }
 
-    /// Reads everything that is left, for whoever only wants to know whether it is right.
+    /// Reads everything that is left, for whoever wants to know first whether it is right. Returns the file, to
+    /// be read from its start.
     ///
     /// # Errors
     /// If it is not.
-    pub fn check(mut self, buffer: &mut [u8]) -> Result<(), Damage> {
+    pub fn check(mut self, buffer: &mut [u8]) -> Result<File, Damage> {
         while self.read(buffer)? > 0 {}
-        Ok(())
+        self.file.rewind()?;
+        Ok(self.file)
+    }
+
+    /// The file, of which only the length is known to be right.
+    #[must_use]
+    pub fn into_file(self) -> File {
+        self.file
     }
 }
 
@@ -143,7 +163,7 @@ mod tests {
     use super::*;
 
     fn read(path: &Path, digest: Digest, size_bytes: u64) -> Result<(), Damage> {
-        CheckedBlob::open(path, digest, size_bytes)?.check(&mut [0; 3])
+        CheckedBlob::open(path, digest, size_bytes)?.check(&mut [0; 3]).map(drop)
     }
 
     #[test]
@@ -158,6 +178,6 @@ mod tests {
         assert!(matches!(read(&path, sum.digest(), 11), Err(Damage::Size { promised: 11, found: 10 })));
         fs::write(&path, "0123456780").unwrap();
         assert!(matches!(read(&path, sum.digest(), 10), Err(Damage::Bytes { .. })));
-        assert!(matches!(read(directory.path(), sum.digest(), 10), Err(Damage::Unreadable(_))));
+        assert!(matches!(read(directory.path(), sum.digest(), 10), Err(Damage::NoFile)));
     }
 }

@@ -2,24 +2,21 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
 
-use super::checked::Blobs;
+use super::checked::{Blobs, CHECK_BYTES, CheckedBlob, Damage};
 use super::key::relative_path;
 use super::partial::{self, Kept, Partial};
 use super::spool::{self, Staged, Staging};
 use crate::blocking::BlockingShare;
 use crate::domain::digest::Digest;
 
-/// How much of a file is read at once.
-const READ_BYTES: usize = 64 * 1024;
 /// How much is written to see whether anything can be: a block of most file systems.
 const PROBE_BYTES: usize = 4096;
 /// The name that moving a file is tried out under when a store is opened.
@@ -123,7 +120,7 @@ impl Store {
     }
 
     /// Makes a received file durable and visible under its digest. When this returns, a power cut
-    /// cannot take it back. Bytes that are there already are kept, not replaced.
+    /// cannot take it back. Bytes that are there already are kept if they are the same, else replaced.
     ///
     /// # Errors
     /// If the file system fails; then nothing is promised, and doing it again is safe.
@@ -132,12 +129,14 @@ impl Store {
         PUBLISHERS.run(move || places.publish(staged)).await?
     }
 
-    /// Opens a blob for reading.
+    /// Whether a blob is there as it should be, whoever put it there. Then it is as durable as one that was
+    /// published.
     ///
     /// # Errors
-    /// If it is not there or cannot be read.
-    pub async fn read(&self, digest: &Digest) -> io::Result<tokio::fs::File> {
-        tokio::fs::File::open(self.path(digest)).await
+    /// If the file system fails.
+    pub async fn confirm(&self, digest: Digest, size_bytes: u64) -> io::Result<bool> {
+        let places = self.places.clone();
+        PUBLISHERS.run(move || places.confirm(&digest, size_bytes)).await?
     }
 
     /// Where a blob lies, whether it is there or not.
@@ -186,6 +185,14 @@ impl Places {
         Ok(staged.digest)
     }
 
+    fn confirm(&self, digest: &Digest, size_bytes: u64) -> io::Result<bool> {
+        let relative = relative_path(digest);
+        let Ok(file) = whole(&self.root.join(&relative), *digest, size_bytes) else { return Ok(false) };
+        file.sync_all()?;
+        self.sync_above(&relative)?;
+        Ok(true)
+    }
+
     /// Puts a file in its place; mostly the directory is there already.
     fn place(&self, file: &Path, target: &Path) -> io::Result<Placed> {
         match move_or_link(file, target) {
@@ -227,25 +234,16 @@ fn sweep(spool: &Path) -> io::Result<()> {
 }
 
 /// What lies under the digest already is kept if it is what it should be. If something damaged it
-/// since it was put there, the good bytes take its place.
+/// since it was put there, or it cannot be read, the good bytes take its place.
 fn replace_if_damaged(staged: &Staged, target: &Path) -> io::Result<()> {
-    if fs::metadata(target)?.len() == staged.size_bytes && digest_of(target)? == staged.digest {
-        return Ok(());
-    }
-    tracing::error!(blob.path = %target.display(), "Replaced a damaged blob");
+    let Err(damage) = whole(target, staged.digest, staged.size_bytes) else { return Ok(()) };
+    tracing::error!(blob.path = %target.display(), %damage, "Replaced a damaged blob");
     fs::rename(&staged.path.path, target)
 }
 
-fn digest_of(path: &Path) -> io::Result<Digest> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; READ_BYTES];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(Digest::from(<[u8; 32]>::from(hasher.finalize()))),
-            count => hasher.update(chunk.get(..count).unwrap_or_default()),
-        }
-    }
+/// A file that holds these bytes.
+fn whole(path: &Path, digest: Digest, size_bytes: u64) -> Result<File, Damage> {
+    CheckedBlob::open(path, digest, size_bytes)?.check(&mut vec![0; CHECK_BYTES])
 }
 
 /// Creates a directory for its owner alone, with everything above it, and makes their entries durable. One

@@ -10,6 +10,7 @@ pub mod chats;
 pub mod checkpoint;
 pub mod cleared;
 pub mod connections;
+pub mod damaged;
 pub mod days;
 mod direct;
 pub mod endings;

@@ -10,6 +10,7 @@ use super::connections::Connections;
 use super::retry::json_list;
 use super::statements::{by_statement, is_usual};
 use super::{CatalogueError, Transaction, tickets};
+use crate::domain::digest::Digest;
 use crate::domain::download::State;
 use crate::domain::error::chain;
 use crate::domain::id::{AppId, MessageId, ResourceId, ResourceKey, TenantKey, path_segment};
@@ -221,6 +222,8 @@ pub struct Claim {
     pub message_id: Option<MessageId>,
     /// What to ask for; or why there is no use in asking.
     pub wanted: Result<Wanted, ReasonCode>,
+    /// The bytes that it had once and that nothing promises any longer: they may be in the store again.
+    pub lost: Option<Lost>,
     /// The name its message gives it.
     pub file_name: Option<String>,
     /// Failures in a row before this try.
@@ -231,6 +234,17 @@ pub struct Claim {
     pub rate_waits: u32,
     /// When the first of these failures was.
     pub failing_since: Option<Timestamp>,
+}
+
+/// Bytes that turned out to be missing or wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Their digest.
+    pub digest: Digest,
+    /// Their length.
+    pub size_bytes: u64,
+    /// Their type.
+    pub mime: Option<String>,
 }
 
 /// What a claimed row wants from the platform.
@@ -271,6 +285,7 @@ const IS_FIRST_OF_ITS_TWINS: &str = "(r.download_message_id IS NULL OR NOT EXIST
 const CLAIMED_COLUMNS: &str =
     "RETURNING resource_row_id, app_id, tenant_key, source, owner, download_message_id, type, key, role, \
      index_asked, file_name, failures, failures_alike, reason_code, rate_waits, failing_since, \
+     iif(stored_at IS NULL, sha256, NULL) AS lost, size_bytes, mime, \
      CASE WHEN source = 'message' THEN owner ELSE (
          SELECT m.message_id FROM messages AS m WHERE m.message_row_id = resources.message_row_id
      ) END AS message_id";
@@ -443,12 +458,25 @@ fn read_claim(row: &SqliteRow) -> Result<Claim, CatalogueError> {
         tenant_key: tenant_key.and_then(|tenant_key| tenant_key.parse().ok()),
         message_id: message_id.and_then(|message_id| message_id.parse().ok()),
         wanted: read_wanted(row, id)?,
+        lost: read_lost(row, id)?,
         file_name: row.try_get("file_name")?,
         failures: row.try_get("failures")?,
         failed_alike: reason.map(|reason| (reason, alike)),
         rate_waits: row.try_get("rate_waits")?,
         failing_since: failing_since.and_then(Timestamp::from_unix_ms),
     })
+}
+
+fn read_lost(row: &SqliteRow, id: i64) -> Result<Option<Lost>, CatalogueError> {
+    let bad = |column, message: String| CatalogueError::BadValue { table: "resources", column, row: id, message };
+    let Some(digest) = row.try_get::<Option<String>, _>("lost")? else { return Ok(None) };
+    let size_bytes: Option<i64> = row.try_get("size_bytes")?;
+    let size_bytes = size_bytes.and_then(|size| u64::try_from(size).ok());
+    Ok(Some(Lost {
+        digest: digest.parse().map_err(|error| bad("sha256", format!("{error}")))?,
+        size_bytes: size_bytes.ok_or_else(|| bad("size_bytes", "no length beside a digest".to_owned()))?,
+        mime: row.try_get("mime")?,
+    }))
 }
 
 fn read_wanted(row: &SqliteRow, id: i64) -> Result<Result<Wanted, ReasonCode>, CatalogueError> {

@@ -13,11 +13,11 @@ use crate::domain::time::Timestamp;
 /// that deliveries still get their answer while a large archive is re-queued.
 pub const BATCH: usize = 500;
 
-/// What `retry` may move: what ended without bytes, and what waits for its next attempt. Running
-/// and stored resources are left alone.
+/// What `retry` may move: what ended without bytes, what waits for its next attempt, and what has lost its
+/// bytes, which nobody may be serving. Running and stored resources are left alone.
 const RETRYABLE: &str = " AND (
     r.state IN ('blocked', 'gone', 'impossible')
-    OR (r.state = 'pending' AND r.next_attempt_at IS NOT NULL)
+    OR (r.state = 'pending' AND (r.next_attempt_at IS NOT NULL OR r.reason_code IN ('blob_missing', 'blob_corrupt')))
 )";
 
 /// Makes these resources due; the reason of the last failure stays until the next try has ended.

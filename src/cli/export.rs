@@ -17,15 +17,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::filter::FilterOptions;
 use super::output::{forgive_closed_pipe, human_bytes, visible};
 use super::{Exit, Outcome};
+use crate::archive::damage::Examiner;
 use crate::archive::export::directory::Directory;
 use crate::archive::export::stream::Form;
 use crate::archive::export::tar::Tar;
 use crate::archive::export::zip::Zip;
 use crate::archive::export::{Export, Progress, Selection, Summary, Watcher};
-use crate::blob::checked::Blobs;
 use crate::catalogue::Catalogue;
 use crate::catalogue::listing::extent::extent;
 use crate::clock::Clock;
+use crate::domain::error::chain;
 use crate::domain::filter::Filter;
 use crate::domain::time::Timestamp;
 
@@ -39,8 +40,9 @@ const NOT_MADE: [&str; 7] = [".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"
 /// Writes files/DAY/NAME for everything that is stored and that the filters let through, names made
 /// safe for Windows, macOS and Linux and unique in their folder; manifest.jsonl and manifest.csv with a
 /// line for every resource, stored or not; index.html to look through it offline; and SHA256SUMS. Every
-/// file is hashed on the way. Into a directory it can be broken off and begun again: what is there and
-/// right is kept, and what the filters no longer let through is removed from it.
+/// file is hashed on the way, and what is damaged in the store is fetched again by `larkive serve`. Into a
+/// directory it can be broken off and begun again: what is there and right is kept, and what the filters no
+/// longer let through is removed from it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   larkive export --out invoices --q '发票 2026'
@@ -86,13 +88,13 @@ impl FromStr for Target {
 ///
 /// # Errors
 /// If a filter is wrong, the catalogue cannot be read, or the export cannot be written.
-pub async fn run(options: Options, catalogue: Catalogue, blobs: Blobs) -> Outcome {
+pub async fn run(options: Options, catalogue: Catalogue, examiner: Examiner) -> Outcome {
     let filter = options.filter.parse()?;
     let now = Clock::system().now();
     let bar = progress_bar(&catalogue, &filter, now).await?;
     let asked = serde_json::to_string(&filter.canonical())?;
     let selection = Selection::Matching(Box::new(filter));
-    let export = Export { catalogue, blobs, selection, now, watcher: watcher(bar.clone()) };
+    let export = Export { catalogue, examiner, selection, now, watcher: watcher(bar.clone()) };
     let exported = write(export, options.out, &asked).await;
     bar.finish_and_clear();
     forgive_closed_pipe(exported.map(|summary| told(&summary)))
@@ -160,6 +162,9 @@ fn watcher(bar: ProgressBar) -> Watcher {
         Progress::Failed(resource, problem) => bar.suspend(|| {
             let name = resource.file_name.as_deref().map(visible).unwrap_or_default();
             eprintln!("larkive: resource {} {name}: {problem}", resource.id);
+        }),
+        Progress::NotNoted(digest, error) => bar.suspend(|| {
+            eprintln!("larkive: blob {digest} is damaged and the catalogue cannot be told: {}", chain(error));
         }),
     })
 }

@@ -36,6 +36,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::trigger::TriggerTarget;
 use crate::app::Ended;
+use crate::archive::damage::Examiner;
 use crate::blob::checked::Blobs;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
@@ -195,7 +196,9 @@ async fn dispatch(command: Command, sources: &Sources, logging: Result<Logging, 
         Command::Stats(options) => stats::run(options, reading(sources).await?).await,
         Command::Export(options) => {
             let settings = Settings::load(sources)?;
-            export::run(options, open_read_only(&settings).await?, Blobs::at(&settings.data.store)).await
+            let catalogue = open_read_only(&settings).await?;
+            let examiner = Examiner::beside(settings.data.catalogue, Blobs::at(&settings.data.store));
+            export::run(options, catalogue, examiner).await
         }
         Command::Sql(options) => sql::run(options, &Settings::load(sources)?.data.catalogue).await,
         Command::Retry(options) => retry::run(options, writing(sources).await?).await,

@@ -348,11 +348,11 @@ reasons! {
     BlobMissing = "blob_missing", Pending, Developer, false,
         "The stored file is missing; it is fetched again.",
         "已存储的文件缺失，正在重新下载。",
-        "Find out what removed files from the store, and restore it from a backup if the platform no longer has them.",
-        "请查明存储中的文件为何丢失；若平台已无原件，请从备份恢复。";
+        "Find out what removed files from the store. If the platform no longer has this one, put it back from a backup, then retry.",
+        "请查明存储中的文件为何丢失；若平台已无原件，请从备份放回原处，然后重试。";
     BlobCorrupt = "blob_corrupt", Pending, Developer, false,
         "The stored file does not match its digest; it is fetched again.",
         "已存储的文件与校验值不符，正在重新下载。",
-        "Check the disk, and restore the file from a backup if the platform no longer has it.",
-        "请检查磁盘；若平台已无原件，请从备份恢复该文件。";
+        "Check the disk. If the platform no longer has the file, put it back from a backup, then retry.",
+        "请检查磁盘；若平台已无原件，请从备份放回该文件，然后重试。";
 }

@@ -4,20 +4,15 @@
 //! A file that somebody sent may be a web page or a script. Unless whoever serves it knows better it
 //! is an attachment, and a browser that opens it anyway gives it a sandbox with nothing in it.
 
-use std::io;
-
-use actix_web::body::SizedStream;
 use actix_web::http::header::{self, ByteRangeSpec, EntityTag, Header as _, HeaderMap, HeaderValue, Range};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
+use super::blob_body::BlobBody;
 use super::conditional::{is_known, is_wanted};
 use super::error::Problem;
-use crate::blob::store::Store;
+use crate::archive::damage::{Examiner, Finding};
 use crate::catalogue::listing::resource::Resource;
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
@@ -25,8 +20,6 @@ use crate::domain::id::MessageId;
 use crate::domain::media;
 use crate::domain::readable::is_invisible_mark;
 
-/// Bytes read at once: few system calls, little memory for each download in flight.
-const CHUNK_BYTES: usize = 64 * 1024;
 /// What is said of bytes that a browser could take for more than bytes.
 const OPAQUE: &str = "application/octet-stream";
 
@@ -70,13 +63,14 @@ pub(super) enum Manner {
     },
 }
 
-/// Answers a request for the bytes of a resource, as far as it asks for them.
+/// Answers a request for the bytes of a resource, as far as it asks for them. Where they turn out to be missing
+/// or wrong, they are not stored any more when this returns.
 ///
 /// # Errors
 /// If they are not stored, cannot be read, or end before the range that was asked for.
 pub(super) async fn serve(
     request: &HttpRequest,
-    store: &Store,
+    examiner: &Examiner,
     resource: &Resource,
     manner: Manner,
 ) -> Result<HttpResponse, Problem> {
@@ -88,17 +82,23 @@ pub(super) async fn serve(
     if is_known(request, &tag) {
         return Ok(describe(&mut HttpResponse::NotModified(), resource, manner, &tag).finish());
     }
-    let file = open(store, resource, &digest, size_bytes).await?;
+    let body = open(examiner, resource, digest, size_bytes).await?;
     match part(request, &tag, size_bytes) {
         Part::Whole => {
             let mut response = HttpResponse::Ok();
-            Ok(send(describe(&mut response, resource, manner, &tag), file, size_bytes))
+            let response = describe(&mut response, resource, manner, &tag);
+            Ok(body.send_whole(response))
         }
         Part::Range(first, last) => {
-            let file = seek(file, first).await.map_err(|error| unreadable(resource, &error))?;
             let mut response = HttpResponse::PartialContent();
             response.insert_header((header::CONTENT_RANGE, format!("bytes {first}-{last}/{size_bytes}")));
-            Ok(send(describe(&mut response, resource, manner, &tag), file, last - first + 1))
+            let response = describe(&mut response, resource, manner, &tag);
+            body.send_range(response, first, last).await.map_err(|error| {
+                let message_id = resource.message_id.as_ref().map(MessageId::as_str);
+                tracing::error!(resource.id = %resource.id, message.id = message_id, app.id = %resource.app_id, %error,
+                    "Could not read the blob of a stored resource");
+                unreadable()
+            })
         }
         Part::Unsatisfiable => Err(Problem::range_not_satisfiable(size_bytes)),
     }
@@ -108,41 +108,32 @@ pub(super) async fn serve(
 fn stored(resource: &Resource) -> Result<(Digest, u64), Problem> {
     match (resource.state, resource.sha256, resource.size_bytes) {
         (State::Stored, Some(digest), Some(size_bytes)) => Ok((digest, size_bytes)),
-        (state, ..) => {
-            let detail = format!("resource {} is {state}, its bytes are not here", resource.id);
-            Err(Problem::new(StatusCode::NOT_FOUND, "not_stored", detail))
-        }
+        (state, ..) => Err(not_stored(format!("resource {} is {state}, its bytes are not here", resource.id))),
     }
 }
 
-/// Opens a blob that is as long as its row says; anything else would be a broken answer.
-async fn open(store: &Store, resource: &Resource, digest: &Digest, size_bytes: u64) -> Result<File, Problem> {
-    let checked = async {
-        let file = store.read(digest).await?;
-        let found = file.metadata().await?.len();
-        if found == size_bytes {
-            return Ok(file);
-        }
-        Err(io::Error::other(format!("the blob has {found} bytes instead of {size_bytes}")))
-    };
-    checked.await.map_err(|error| unreadable(resource, &error))
+fn not_stored(detail: String) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_stored", detail)
 }
 
-fn unreadable(resource: &Resource, error: &io::Error) -> Problem {
-    let message_id = resource.message_id.as_ref().map(MessageId::as_str);
-    tracing::error!(resource.id = %resource.id, message.id = message_id, app.id = %resource.app_id, %error,
-        "Could not read the blob of a stored resource");
+/// Opens a blob that is as long as its row says, and has its bytes as far as they are looked at.
+async fn open(examiner: &Examiner, resource: &Resource, digest: Digest, size_bytes: u64) -> Result<BlobBody, Problem> {
+    if let Ok(body) = BlobBody::open(examiner, digest, size_bytes).await {
+        return Ok(body);
+    }
+    match examiner.examine(digest, size_bytes).await? {
+        Finding::Damaged => {
+            Err(not_stored(format!("the bytes of resource {} were damaged; they will be fetched again", resource.id)))
+        }
+        // Somebody has mended it in between.
+        Finding::Sound => BlobBody::open(examiner, digest, size_bytes).await.map_err(|_| unreadable()),
+        Finding::Unreadable => Err(unreadable()),
+    }
+}
+
+fn unreadable() -> Problem {
     let detail = "the bytes are recorded as stored and could not be read; the server's log says why";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "blob_unreadable", detail)
-}
-
-async fn seek(mut file: File, position: u64) -> io::Result<File> {
-    file.seek(io::SeekFrom::Start(position)).await?;
-    Ok(file)
-}
-
-fn send(response: &mut HttpResponseBuilder, file: File, length: u64) -> HttpResponse {
-    response.body(SizedStream::new(length, ReaderStream::with_capacity(file.take(length), CHUNK_BYTES)))
 }
 
 /// The headers of every answer that stands for the bytes.

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod api;
 pub mod attempts;
+mod blob_body;
 mod conditional;
 mod content;
 pub mod error;

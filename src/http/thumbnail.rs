@@ -21,8 +21,8 @@ const CACHE_CONTROL: &str = "private, no-cache";
 /// What to answer when there is none.
 pub async fn serve(thumbnails: &Thumbnails, request: &HttpRequest, id: &str) -> Result<HttpResponse, Problem> {
     let id = id.parse().map_err(|_| none())?;
-    let (digest, shown) = thumbnails.look_at(id).await?.ok_or_else(none)?;
-    let tag = EntityTag::new_strong(format!("thumbnail-{digest}"));
+    let (picture, shown) = thumbnails.look_at(id).await?.ok_or_else(none)?;
+    let tag = EntityTag::new_strong(format!("thumbnail-{}", picture.digest));
     if is_known(request, &tag) {
         return Ok(HttpResponse::NotModified()
             .insert_header((header::ETAG, tag.to_string()))
@@ -30,7 +30,7 @@ pub async fn serve(thumbnails: &Thumbnails, request: &HttpRequest, id: &str) -> 
             .finish());
     }
     let shown = match shown {
-        Shown::NotYet => thumbnails.wait_for(digest).await?,
+        Shown::NotYet => thumbnails.wait_for(picture).await?,
         shown => shown,
     };
     match shown {
@@ -53,6 +53,10 @@ impl From<ThumbnailError> for Problem {
             ThumbnailError::Catalogue(error) => error.into(),
             ThumbnailError::Cache(error) => {
                 tracing::error!(%error, "Could not read a thumbnail");
+                Self::internal()
+            }
+            ThumbnailError::Picture(damage) => {
+                tracing::error!(%damage, "Could not read the picture of a thumbnail");
                 Self::internal()
             }
         }

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use larkive::archive::damage::Examiner;
 use larkive::archive::export::stream::{Form, stream};
 use larkive::archive::export::{Export, Selection};
 use larkive::blob::checked::Blobs;
@@ -262,6 +263,9 @@ async fn damaged_bytes_are_named_and_the_rest_comes_whole() {
         for name in ["missing", "shorter", "changed", "large changed"] {
             assert!(ended.stderr.lines().any(|line| line.contains(&format!(" {name}: "))), "{name}: {}", ended.stderr);
         }
+        // Each export is to find it for itself.
+        let promised_again = "UPDATE resources SET state = 'stored', stored_at = seen_at, reason_code = NULL";
+        sqlx::query(promised_again).execute(&mut shelf.rows).await.unwrap();
     }
     let directory = contents(&shelf.workplace.path("out"));
     let (zip, tar) =
@@ -285,6 +289,46 @@ async fn damaged_bytes_are_named_and_the_rest_comes_whole() {
     let line = lines(&tar["manifest.jsonl"]).into_iter().find(|line| line["path"] == spoilt).unwrap();
     assert!(line["problem"].as_str().unwrap().contains("SHA-256"), "{line}");
     assert_eq!(originals(&tar).len(), 3);
+}
+
+#[tokio::test]
+async fn an_export_found_damage_and_the_rows_stayed_stored() {
+    let mut shelf = Shelf::new().await;
+    for (name, bytes) in [
+        ("missing", "missing"),
+        ("copy of it", "missing"),
+        ("shorter", "shorter"),
+        ("changed", "changed"),
+        ("good", "good"),
+    ] {
+        shelf.put(Some(name), bytes.as_bytes()).await;
+    }
+    fs::remove_file(shelf.blob(b"missing")).unwrap();
+    fs::write(shelf.blob(b"shorter"), "short").unwrap();
+    fs::write(shelf.blob(b"changed"), "CHANGED").unwrap();
+    let standing = async |shelf: &mut Shelf| -> Vec<(String, String, Option<String>, Option<String>)> {
+        let question = "SELECT file_name, state, reason_code, blob_path FROM v_resources ORDER BY file_name";
+        sqlx::query_as(question).fetch_all(&mut shelf.rows).await.unwrap()
+    };
+    // Where nothing is asked of the store nothing is found.
+    shelf.export(&["none", "--state", "gone"]).ended(0);
+    assert!(standing(&mut shelf).await.iter().all(|(_, state, ..)| state == "stored"));
+    shelf.export(&["out"]).ended(1);
+    let expected = [
+        ("changed", "pending", Some("blob_corrupt")),
+        ("copy of it", "pending", Some("blob_missing")),
+        ("good", "stored", None),
+        ("missing", "pending", Some("blob_missing")),
+        ("shorter", "pending", Some("blob_corrupt")),
+    ];
+    for (row, (name, state, reason)) in standing(&mut shelf).await.iter().zip(expected) {
+        assert_eq!((row.0.as_str(), row.1.as_str(), row.2.as_deref()), (name, state, reason));
+        assert_eq!(row.3.is_some(), state == "stored", "{name}");
+    }
+    let queued = shelf.workplace.run(&["retry", "--all"]).ended(0).stdout;
+    assert_eq!(queued.trim(), "{\"queued\":4}");
+    // What is not stored is no fault of the export.
+    shelf.export(&["again"]).ended(0);
 }
 
 #[tokio::test]
@@ -410,7 +454,10 @@ async fn a_stream_is_made_no_faster_than_it_is_taken() {
     let catalogue = Catalogue::open_read_only(&shelf.workplace.path("data/larkive.db")).await.unwrap();
     let export = |selection| Export {
         catalogue: catalogue.clone(),
-        blobs: Blobs::at(&shelf.workplace.path("data/blobs")),
+        examiner: Examiner::beside(
+            shelf.workplace.path("data/larkive.db"),
+            Blobs::at(&shelf.workplace.path("data/blobs")),
+        ),
         selection,
         now: Clock::system().now(),
         watcher: Arc::new(|_| ()),
@@ -437,6 +484,35 @@ async fn a_stream_is_made_no_faster_than_it_is_taken() {
     drop(begun);
     while Arc::strong_count(&watcher) > 1 {
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_a_stranger_was_opened_because_it_called_itself_a_picture() {
+    let mut shelf = Shelf::new().await;
+    let names = [
+        ("image/png", "page.html", false),
+        ("image/png", "page.png.HTM", false),
+        ("text/plain", "script.svg", false),
+        ("video/mp4", "no ending", false),
+        ("image/svg+xml", "drawing.png", false),
+        ("text/html", "page.txt", false),
+        ("audio/mpeg", "sound.png", false),
+        ("image/png", "picture.PNG", true),
+        ("image/jpeg", "picture.jpeg", true),
+        ("text/plain", "letter.txt", true),
+        ("application/pdf", "paper.pdf", true),
+    ];
+    for (mime, name, _) in names {
+        let id = shelf.put(Some(name), name.as_bytes()).await;
+        let update = sqlx::query("UPDATE resources SET mime = ? WHERE resource_row_id = ?").bind(mime).bind(id.0);
+        update.execute(&mut shelf.rows).await.unwrap();
+    }
+    shelf.export(&["out"]).ended(0);
+    let page = fs::read_to_string(shelf.workplace.path("out/index.html")).unwrap();
+    for (mime, name, is_opened) in names {
+        let link = page.split("<a ").find(|link| link.contains(&format!(">{name}<"))).unwrap();
+        assert_eq!(!link.contains("\" download>"), is_opened, "{mime} {name}: {link}");
     }
 }
 
@@ -483,35 +559,6 @@ async fn what_stands_in_the_place_of_a_file_ended_an_export() {
     fs::remove_dir_all(day.join("b.txt")).unwrap();
     shelf.export(&["out"]).ended(0);
     assert_eq!(checked(&shelf.workplace.path("out")), (true, vec![]));
-}
-
-#[tokio::test]
-async fn a_page_of_a_stranger_was_opened_because_it_called_itself_a_picture() {
-    let mut shelf = Shelf::new().await;
-    let names = [
-        ("image/png", "page.html", false),
-        ("image/png", "page.png.HTM", false),
-        ("text/plain", "script.svg", false),
-        ("video/mp4", "no ending", false),
-        ("image/svg+xml", "drawing.png", false),
-        ("text/html", "page.txt", false),
-        ("audio/mpeg", "sound.png", false),
-        ("image/png", "picture.PNG", true),
-        ("image/jpeg", "picture.jpeg", true),
-        ("text/plain", "letter.txt", true),
-        ("application/pdf", "paper.pdf", true),
-    ];
-    for (mime, name, _) in names {
-        let id = shelf.put(Some(name), name.as_bytes()).await;
-        let update = sqlx::query("UPDATE resources SET mime = ? WHERE resource_row_id = ?").bind(mime).bind(id.0);
-        update.execute(&mut shelf.rows).await.unwrap();
-    }
-    shelf.export(&["out"]).ended(0);
-    let page = fs::read_to_string(shelf.workplace.path("out/index.html")).unwrap();
-    for (mime, name, is_opened) in names {
-        let link = page.split("<a ").find(|link| link.contains(&format!(">{name}<"))).unwrap();
-        assert_eq!(!link.contains("\" download>"), is_opened, "{mime} {name}: {link}");
-    }
 }
 
 #[tokio::test]

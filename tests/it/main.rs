@@ -14,6 +14,7 @@ mod codes;
 mod content;
 mod corpus;
 mod crash;
+mod damage;
 mod deliveries;
 mod documents;
 mod export;

@@ -14,6 +14,7 @@ use super::question::Question;
 use super::visit::SignedIn;
 use crate::archive::export::stream::{Form as PackageForm, stream};
 use crate::archive::export::{Export, Progress, Selection, Watcher};
+use crate::domain::error::chain;
 use crate::domain::id::MessageId;
 use crate::domain::time::Timestamp;
 
@@ -53,7 +54,7 @@ pub(super) async fn export(
     let now = pages.clock.now();
     let export = Export {
         catalogue: pages.catalogue.clone(),
-        blobs: pages.store.checked(),
+        examiner: pages.examiner.clone(),
         selection,
         now,
         watcher: watcher(pages.exports.begin()?),
@@ -71,10 +72,16 @@ pub(super) async fn export(
 fn watcher(place: OwnedSemaphorePermit) -> Watcher {
     Arc::new(move |progress| {
         let _taken = &place;
-        if let Progress::Failed(resource, problem) = progress {
-            let message_id = resource.message_id.as_ref().map(MessageId::as_str);
-            tracing::error!(resource.id = %resource.id, message.id = message_id, app.id = %resource.app_id, %problem,
-                "A blob could not be exported");
+        match progress {
+            Progress::Failed(resource, problem) => {
+                let message_id = resource.message_id.as_ref().map(MessageId::as_str);
+                tracing::error!(resource.id = %resource.id, message.id = message_id, app.id = %resource.app_id, %problem,
+                    "A blob could not be exported");
+            }
+            Progress::NotNoted(digest, error) => {
+                tracing::error!(blob.sha256 = %digest, error = %chain(error), "Cannot note that a blob is damaged");
+            }
+            Progress::Bytes(_) | Progress::Resource => {}
         }
     })
 }

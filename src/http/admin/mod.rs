@@ -54,6 +54,7 @@ use self::failure::Failure;
 use self::session::Sessions;
 use super::api::Api;
 use super::attempts::{Allowance, Attempts};
+use crate::archive::damage::Examiner;
 use crate::archive::thumbnail::Thumbnails;
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
@@ -72,6 +73,7 @@ const SIGNING_IN: Allowance = Allowance { window: Duration::from_secs(15 * 60), 
 pub struct Pages {
     catalogue: Catalogue,
     store: Arc<Store>,
+    examiner: Examiner,
     thumbnails: Thumbnails,
     /// What an administrator signs in with; without it there are no pages.
     admin_token: Option<Secret>,
@@ -93,6 +95,7 @@ impl Pages {
         Self {
             catalogue: api.catalogue.clone(),
             store: api.store.clone(),
+            examiner: api.examiner.clone(),
             thumbnails: api.thumbnails.clone(),
             admin_token: api.admin_token.clone(),
             proxies: Arc::new(proxies),

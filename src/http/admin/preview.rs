@@ -1,20 +1,19 @@
 //! What of a stranger's file a browser may show: a short list of types, told by the bytes and not by
 //! what anybody says about them. Everything else is only ever an attachment.
 
-use std::io;
+use std::io::Read as _;
 
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use encoding_rs::{Encoding, GB18030, UTF_8};
-use tokio::io::AsyncReadExt as _;
 
 use super::Pages;
 use super::failure::Failure;
 use super::visit::SignedIn;
+use crate::blob::checked::{Blobs, Damage};
 use crate::blob::sniff;
-use crate::blob::store::Store;
 use crate::catalogue::listing::resource::Resource;
 use crate::domain::download::State;
-use crate::domain::id::MessageId;
+use crate::http::blob_body::READERS;
 use crate::http::content::{self, Manner};
 
 /// A file that is opened by itself can do nothing, and is of another origin than our pages.
@@ -70,12 +69,21 @@ impl Preview {
     /// What can be shown of a resource; nothing of one that is not stored.
     ///
     /// # Errors
-    /// If its bytes cannot be read.
-    pub(super) async fn of(store: &Store, resource: &Resource) -> io::Result<Option<Self>> {
-        let (State::Stored, Some(digest)) = (resource.state, resource.sha256) else { return Ok(None) };
-        let mut head = Vec::new();
-        store.read(&digest).await?.take(TEXT_BYTES as u64).read_to_end(&mut head).await?;
-        let extent = if resource.size_bytes > Some(head.len() as u64) { Extent::Start } else { Extent::Whole };
+    /// If its bytes are damaged or cannot be read.
+    pub(super) async fn of(blobs: &Blobs, resource: &Resource) -> Result<Option<Self>, Damage> {
+        let (State::Stored, Some(digest), Some(size_bytes)) = (resource.state, resource.sha256, resource.size_bytes)
+        else {
+            return Ok(None);
+        };
+        let blobs = blobs.clone();
+        let read = move || {
+            let mut head = Vec::new();
+            let file = blobs.open(digest, size_bytes)?.into_file();
+            file.take(TEXT_BYTES as u64).read_to_end(&mut head)?;
+            Ok::<_, Damage>(head)
+        };
+        let head = READERS.run(read).await??;
+        let extent = if size_bytes > head.len() as u64 { Extent::Start } else { Extent::Whole };
         Ok(Self::known(&head).or_else(|| Self::text(resource.file_name.as_deref()?, &head, extent)))
     }
 
@@ -150,10 +158,13 @@ pub(super) async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     let resource = pages.resource(&id).await?;
-    let preview = Preview::of(&pages.store, &resource).await.map_err(|error| unreadable(&resource, &error))?;
-    let preview = preview.ok_or(Failure::NotFound)?;
-    let manner = Manner::Inline { media_type: preview.media_type, policy: preview.policy() };
-    Ok(content::serve(&request, &pages.store, &resource, manner).await?)
+    let manner = match Preview::of(pages.examiner.blobs(), &resource).await {
+        Ok(Some(preview)) => Manner::Inline { media_type: preview.media_type, policy: preview.policy() },
+        Ok(None) => return Err(Failure::NotFound.into()),
+        // Whoever serves the bytes says what is wrong with them.
+        Err(_) => Manner::Attachment,
+    };
+    Ok(content::serve(&request, &pages.examiner, &resource, manner).await?)
 }
 
 /// `GET /resources/{id}/content`: the bytes, to be kept.
@@ -164,15 +175,7 @@ pub(super) async fn download(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     let resource = pages.resource(&id).await?;
-    Ok(content::serve(&request, &pages.store, &resource, Manner::Attachment).await?)
-}
-
-/// Says in the log that the bytes of a stored resource are not there.
-pub(super) fn unreadable(resource: &Resource, error: &io::Error) -> Failure {
-    let message_id = resource.message_id.as_ref().map(MessageId::as_str);
-    tracing::error!(resource.id = %resource.id, message.id = message_id, app.id = %resource.app_id, %error,
-        "Could not read the blob of a stored resource");
-    Failure::Internal
+    Ok(content::serve(&request, &pages.examiner, &resource, Manner::Attachment).await?)
 }
 
 #[cfg(test)]

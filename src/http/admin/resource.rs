@@ -17,7 +17,9 @@ use super::pictured::Piece;
 use super::preview::{Extent, Form, Preview};
 use super::visit::SignedIn;
 use super::vocabulary::{self, Time, visible_lines};
+use crate::archive::damage::Finding;
 use crate::archive::retry;
+use crate::catalogue::CatalogueError;
 use crate::catalogue::listing::resource::{Detail, Resource, Try, with_tries};
 use crate::domain::download::{State, Upstream};
 use crate::domain::readable::visible;
@@ -82,6 +84,7 @@ enum Shown {
     Preview(Form),
     OnlyDownload,
     Unreadable,
+    Damaged,
     Waiting,
     /// It ended without bytes.
     Nothing,
@@ -115,13 +118,16 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, Failure> {
     let language = visit.0.language;
     let resource = pages.resource(&id).await?;
+    let shown = shown(&pages, &resource).await?;
+    // It may just have turned out that there are no bytes.
+    let resource = if matches!(shown, Shown::Damaged) { pages.resource(&id).await? } else { resource };
     let Detail { resource, tries } = with_tries(&pages.catalogue, resource).await?;
     let turns = conversation::around(&pages.catalogue, &resource, &pages.clock, language).await?;
     let page = Page {
         frame: Frame::inside(&visit, Section::Resources),
         texts: Texts::of(language),
         item: Item::new(&resource, language),
-        shown: shown(&pages, &resource).await,
+        shown,
         trouble: resource.reason_code.map(|code| Trouble::new(code, language)),
         can_retry: can_retry(&resource),
         is_unsettled: is_unsettled(&resource, pages.clock.now()),
@@ -147,26 +153,31 @@ pub(super) async fn retry(
     Ok(see_other(&format!("/resources/{id}")))
 }
 
-async fn shown(pages: &Pages, resource: &Resource) -> Shown {
+async fn shown(pages: &Pages, resource: &Resource) -> Result<Shown, CatalogueError> {
     match resource.state {
         State::Stored => shown_of_stored(pages, resource).await,
-        State::Pending | State::Running => Shown::Waiting,
-        State::Blocked | State::Gone | State::Impossible => Shown::Nothing,
+        State::Pending | State::Running => Ok(Shown::Waiting),
+        State::Blocked | State::Gone | State::Impossible => Ok(Shown::Nothing),
     }
 }
 
-async fn shown_of_stored(pages: &Pages, resource: &Resource) -> Shown {
-    match Preview::of(&pages.store, resource).await {
+async fn shown_of_stored(pages: &Pages, resource: &Resource) -> Result<Shown, CatalogueError> {
+    Ok(match Preview::of(pages.examiner.blobs(), resource).await {
         Ok(Some(Preview { form: Form::Text { start, extent }, .. })) => {
             Shown::Preview(Form::Text { start: visible_lines(&start), extent })
         }
         Ok(Some(preview)) => Shown::Preview(preview.form),
         Ok(None) => Shown::OnlyDownload,
-        Err(error) => {
-            super::preview::unreadable(resource, &error);
-            Shown::Unreadable
-        }
-    }
+        Err(_) => shown_of_damaged(pages, resource).await?,
+    })
+}
+
+async fn shown_of_damaged(pages: &Pages, resource: &Resource) -> Result<Shown, CatalogueError> {
+    let (Some(digest), Some(size_bytes)) = (resource.sha256, resource.size_bytes) else { return Ok(Shown::Waiting) };
+    Ok(match pages.examiner.examine(digest, size_bytes).await? {
+        Finding::Damaged => Shown::Damaged,
+        Finding::Sound | Finding::Unreadable => Shown::Unreadable,
+    })
 }
 
 /// What `retry` moves: what ended without bytes, and what waits for its next attempt.

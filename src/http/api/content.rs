@@ -13,5 +13,5 @@ pub(super) async fn serve(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let resource = resources::find(&api, &id).await?;
-    content::serve(&request, &api.store, &resource, Manner::Attachment).await
+    content::serve(&request, &api.examiner, &resource, Manner::Attachment).await
 }

@@ -33,6 +33,7 @@ use self::endpoint::PREFIX;
 use self::routes::endpoints;
 use super::error::Problem;
 use crate::archive::asker::Asker;
+use crate::archive::damage::Examiner;
 use crate::archive::thumbnail::Thumbnails;
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
@@ -49,6 +50,8 @@ pub struct Api {
     pub apps: Arc<[Asker]>,
     /// Where the bytes are.
     pub store: Arc<Store>,
+    /// Looks closer at bytes that cannot be read.
+    pub examiner: Examiner,
     /// Small pictures of what it holds.
     pub thumbnails: Thumbnails,
     /// The bearer token; without one the API does not exist.

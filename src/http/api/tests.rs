@@ -10,10 +10,13 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::{App, web};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::{Api, Throttles, configure};
 use crate::archive::asker::Asker;
+use crate::archive::damage::Examiner;
 use crate::archive::thumbnail::Thumbnails;
+use crate::blob::checked::Sum;
 use crate::blob::space::Space;
 use crate::blob::store::Store;
 use crate::blob::thumbnails::Thumbnails as ThumbnailCache;
@@ -30,7 +33,8 @@ use crate::picture::apart::Workshop;
 const TOKEN: &str = "a token of more than sixteen characters";
 
 /// The digest that the tests' one blob is kept under; nothing here hashes it.
-const DIGEST: &str = "aaaabbbbccccddddaaaabbbbccccddddaaaabbbbccccddddaaaabbbbccccdddd";
+/// The digest of `0123456789`.
+const DIGEST: &str = "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882";
 
 struct Server {
     seeded: Seeded,
@@ -70,13 +74,15 @@ impl Server {
         let bell = woken.clone();
         let (catalogue, place) = (seeded.catalogue.clone(), seeded.directory.path());
         let store = Store::open(place, &place.join("spool")).unwrap();
+        let examiner = Examiner::new(catalogue.clone(), store.checked(), watch::Sender::new(()));
         let api = Api {
             catalogue: catalogue.clone(),
             apps: Arc::from([Asker::new("cli_1".parse().unwrap(), AppKind::Custom)]),
             store: Arc::new(store.clone()),
+            examiner: examiner.clone(),
             thumbnails: Thumbnails::new(
                 catalogue,
-                (store, Space::new(&[place], 0)),
+                (examiner, Space::new(&[place], 0)),
                 ThumbnailCache::open(&place.join("thumbnails")).unwrap(),
                 Workshop::new("/nowhere".into()),
             ),
@@ -106,9 +112,12 @@ impl Server {
 
     /// Adds a stored file with its bytes; returns the path of its content.
     async fn add_file(&self, file_name: &'static str, bytes: &str) -> String {
-        let seed = Seed { file_name: Some(file_name), ..Seed::stored(DIGEST, bytes.len().try_into().unwrap()) };
+        let mut sum = Sum::default();
+        sum.add(bytes.as_bytes());
+        let digest = sum.digest().to_string();
+        let seed = Seed { file_name: Some(file_name), ..Seed::stored(&digest, bytes.len().try_into().unwrap()) };
         let id = self.seeded.add("img_1", seed).await;
-        let place = self.api.store.path(&DIGEST.parse().unwrap());
+        let place = self.api.store.path(&sum.digest());
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
         std::fs::write(place, bytes).unwrap();
         format!("/api/v1/resources/{id}/content")
@@ -360,9 +369,10 @@ async fn bytes_that_are_not_here_or_not_right_are_never_served() {
 
     let blob = server.api.store.path(&DIGEST.parse().unwrap());
     std::fs::write(&blob, "012345678").unwrap();
-    assert_eq!(server.get(&path).await.problem(), (500, "blob_unreadable".to_owned()));
-    std::fs::remove_file(&blob).unwrap();
-    assert_eq!(server.get(&path).await.problem(), (500, "blob_unreadable".to_owned()));
+    assert_eq!(server.get(&path).await.problem(), (404, "not_stored".to_owned()));
+    let standing = server.get(path.trim_end_matches("/content")).await.json();
+    assert_eq!((&standing["state"], &standing["reason_code"]), (&json!("pending"), &json!("blob_corrupt")));
+    assert_eq!((&standing["stored_at"], &standing["sha256"]), (&Value::Null, &json!(DIGEST)));
 
     server.seeded.run("UPDATE messages SET hidden = 1").await;
     for path in [path.as_str(), &format!("/api/v1/resources/{pending}"), "/api/v1/messages/om_1"] {
