@@ -48,7 +48,7 @@ pub struct Running {
 
 /// What a process has written so far.
 #[derive(Clone, Default)]
-struct Captured(Arc<Mutex<String>>);
+struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl Workplace {
     /// One without any configuration.
@@ -247,14 +247,15 @@ impl Captured {
         thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(count @ 1..) = stream.read(&mut piece) {
-                writing.0.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..count]));
+                writing.0.lock().unwrap().extend_from_slice(&piece[..count]);
             }
         });
         captured
     }
 
+    /// What has come, decoded as a whole: a piece may end within a character.
     fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 
     /// Everything, once the other end is closed and read.
