@@ -1,6 +1,6 @@
 //! Proxies whose word about the client's address and scheme is taken.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -15,16 +15,16 @@ pub struct TrustedProxies(Vec<IpNet>);
 pub struct NotANetwork(String);
 
 impl TrustedProxies {
-    /// Where a request came from: the peer, or what a trusted peer says in `X-Forwarded-For`. Of a
-    /// chain of addresses the last one counts that no trusted proxy added.
+    /// Where a request came from: the peer, or what a trusted peer says in all its lines of
+    /// `X-Forwarded-For`. Of a chain of addresses the last one counts that no trusted proxy added.
     #[must_use]
-    pub fn client(&self, peer: IpAddr, forwarded_for: Option<&str>) -> IpAddr {
+    pub fn client(&self, peer: IpAddr, forwarded_for: &str) -> IpAddr {
         let mut client = peer;
-        for hop in forwarded_for.unwrap_or_default().rsplit(',') {
+        for hop in forwarded_for.rsplit(',') {
             if !self.contains(client) {
                 break;
             }
-            let Ok(address) = hop.trim().parse() else { break };
+            let Some(address) = hop_address(hop.trim()) else { break };
             client = address;
         }
         client
@@ -49,6 +49,11 @@ impl FromStr for TrustedProxies {
     }
 }
 
+/// The address of a hop; some proxies add the port that the client came from.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    hop.parse().ok().or_else(|| hop.parse().ok().map(|address: SocketAddr| address.ip()))
+}
+
 fn network(text: &str) -> Result<IpNet, NotANetwork> {
     let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
     address.or_else(|_| text.parse()).map_err(|_| NotANetwork(text.to_owned()))
@@ -71,11 +76,14 @@ mod tests {
         ] {
             assert_eq!(proxies.contains(peer.parse().unwrap()), trusted, "{peer}");
         }
-        let client = |peer: &str, forwarded| proxies.client(peer.parse().unwrap(), forwarded).to_string();
-        assert_eq!(client("127.0.0.1", Some("203.0.113.9")), "203.0.113.9");
-        assert_eq!(client("127.0.0.1", Some("1.2.3.4, 203.0.113.9, 10.0.0.7")), "203.0.113.9");
-        assert_eq!(client("203.0.113.9", Some("1.2.3.4")), "203.0.113.9");
-        assert_eq!(client("127.0.0.1", Some("unknown")), "127.0.0.1");
+        let client = |peer: &str, forwarded: &str| proxies.client(peer.parse().unwrap(), forwarded).to_string();
+        assert_eq!(client("127.0.0.1", "203.0.113.9"), "203.0.113.9");
+        assert_eq!(client("127.0.0.1", "1.2.3.4, 203.0.113.9, 10.0.0.7"), "203.0.113.9");
+        assert_eq!(client("203.0.113.9", "1.2.3.4"), "203.0.113.9");
+        assert_eq!(client("127.0.0.1", "1.2.3.4,203.0.113.9:4711"), "203.0.113.9");
+        assert_eq!(client("127.0.0.1", "[2001:db8::9]:4711"), "2001:db8::9");
+        assert_eq!(client("127.0.0.1", "1.2.3.4,,"), "127.0.0.1");
+        assert_eq!(client("127.0.0.1", "unknown"), "127.0.0.1");
         for bad in ["localhost", "10.0.0.0/33", "10.0.0", "10.0.0.1:80"] {
             assert_eq!(bad.parse::<TrustedProxies>(), Err(NotANetwork(bad.to_owned())));
         }

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod api;
+mod client;
 pub mod attempts;
 mod blob_body;
 mod conditional;

@@ -13,6 +13,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::client;
 use crate::archive::ingest::{Durable, Inbox};
 use crate::clock::Clock;
 use crate::domain::proxies::TrustedProxies;
@@ -57,9 +58,8 @@ impl Gate {
     }
 
     /// Where a request came from, for the log.
-    fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
-        let forwarded_for = request.headers().get("X-Forwarded-For").and_then(|value| value.to_str().ok());
-        Some(self.proxies.client(request.peer_addr()?.ip(), forwarded_for))
+    fn client(&self, request: &HttpRequest) -> IpAddr {
+        client::address(request.head(), &self.proxies)
     }
 }
 
@@ -81,10 +81,10 @@ impl TurnedAway {
         }
     }
 
-    fn tell(&self, client: Option<IpAddr>) {
+    fn tell(&self, client: IpAddr) {
         static LINES: LogLimit = LogLimit::new();
         if let Some(left_out) = LINES.pass(self.label()) {
-            tracing::warn!(?client, cause = self.label(), status = %self.status(), left_out, "Turned a delivery away");
+            tracing::warn!(%client, cause = self.label(), status = %self.status(), left_out, "Turned a delivery away");
         }
     }
 
@@ -236,7 +236,7 @@ fn reject(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, rejected: Reject
     static LINES: LogLimit = LogLimit::new();
     let cause = rejected.label();
     if let Some(left_out) = LINES.pass(cause) {
-        tracing::warn!(client = ?gate.client(request), cause, left_out, "Refused a delivery: {rejected}");
+        tracing::warn!(client = %gate.client(request), cause, left_out, "Refused a delivery: {rejected}");
     }
     let encrypted = apps.iter().any(|keys| keys.encrypt_key.is_some());
     let status = match rejected {

@@ -16,13 +16,13 @@ use super::failure::Failure;
 use super::language::Language;
 use super::local_path::LocalPath;
 use crate::domain::zone::Zone;
+use crate::http::client;
 
 /// The cookie that carries a session's key.
 pub(super) const SESSION_COOKIE: &str = "larkive_session";
 /// The cookie that remembers the language.
 pub(super) const LANGUAGE_COOKIE: &str = "larkive_language";
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A request of anybody's browser.
@@ -68,7 +68,7 @@ impl Visit {
         Ok(Self {
             language: language(headers),
             place: place(request),
-            client: pages.proxies.client(peer, text(headers, &X_FORWARDED_FOR)),
+            client: client::address(request.head(), &pages.proxies),
             transport: if pages.proxies.contains(peer) { forwarded_transport(headers) } else { Transport::Plain },
             zone: pages.catalogue.zone().clone(),
             session: session.map(str::to_owned),
@@ -124,8 +124,8 @@ fn comes_from_our_page(headers: &HeaderMap) -> bool {
 
 /// What a trusted proxy says about the way to it; of a chain of proxies the one next to us.
 fn forwarded_transport(headers: &HeaderMap) -> Transport {
-    let protocol = text(headers, &header::X_FORWARDED_PROTO).and_then(|hops| hops.rsplit(',').next());
-    match protocol {
+    let hops = client::list(headers, &header::X_FORWARDED_PROTO);
+    match hops.rsplit(',').next() {
         Some(protocol) if protocol.trim().eq_ignore_ascii_case("https") => Transport::Https,
         _ => Transport::Plain,
     }

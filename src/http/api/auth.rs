@@ -1,6 +1,6 @@
 //! Who may use the API, and how fast: whoever has the administrator's token.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use actix_web::body::{EitherBody, MessageBody};
@@ -10,11 +10,11 @@ use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError, web};
 
 use super::Api;
-use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::feishu::crypto::same_secret;
 use crate::http::attempts::{Allowance, Attempts, TooMany};
+use crate::http::client;
 use crate::http::error::Problem;
 use crate::http::throttle::{Rate, Throttle};
 
@@ -61,7 +61,7 @@ fn check(request: &ServiceRequest) -> Result<(), Problem> {
     let missing = || Problem::not_found("there is no such path");
     let (api, token) = api.and_then(|api| Some((api, api.admin_token.as_ref()?))).ok_or_else(missing)?;
     let given = bearer(request).ok_or_else(Problem::unauthorized)?;
-    check_token(&api.throttles, client(request, &api.proxies), given, token, api.clock.now())
+    check_token(&api.throttles, client::address(request.head(), &api.proxies), given, token, api.clock.now())
 }
 
 /// Who has guessed too often is not even told whether the last guess was right.
@@ -86,13 +86,6 @@ fn bearer(request: &ServiceRequest) -> Option<&[u8]> {
     let value = request.headers().get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
-}
-
-fn client(request: &ServiceRequest, proxies: &TrustedProxies) -> IpAddr {
-    let forwarded_for = request.headers().get("X-Forwarded-For").and_then(|value| value.to_str().ok());
-    // Only sockets that are no network sockets have no peer.
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
-    proxies.client(peer, forwarded_for)
 }
 
 #[cfg(test)]

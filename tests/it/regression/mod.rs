@@ -6,6 +6,7 @@ mod confinement;
 mod deliveries;
 mod durability;
 mod files;
+mod forwarded;
 mod host;
 mod ids;
 mod local_failures;
