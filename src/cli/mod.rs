@@ -16,6 +16,7 @@ pub mod helpdesk;
 pub mod list;
 pub mod man;
 pub mod named;
+mod open_files;
 pub mod output;
 pub mod privacy;
 pub mod record;

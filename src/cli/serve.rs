@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Outcome, signals};
+use super::{Outcome, open_files, signals};
 use crate::app::{App, AppSetup, Setup};
 use crate::archive::download::Limits;
 use crate::clock::Clock;
@@ -33,6 +33,7 @@ pub async fn run(serving: Serving) -> Outcome {
         tracing::warn!("{warning}");
     }
     let shutdown = signals::shutdown()?;
+    open_files::raise();
     let app = App::open(setup(&serving, this_program()?), Clock::system()).await?;
     Ok(app.serve(shutdown).await?.into())
 }

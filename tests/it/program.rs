@@ -124,6 +124,14 @@ impl Workplace {
         Running::watch(self.command(arguments).spawn().unwrap())
     }
 
+    /// Starts the program as somebody does who may have so many files open, unless they ask for more.
+    pub fn start_with_open_files(&self, soft_limit: u32, arguments: &[&str]) -> Running {
+        let script = format!("ulimit -S -n {soft_limit} && exec \"$0\" \"$@\"");
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_larkive")]);
+        Running::watch(self.command_of(shell, arguments).spawn().unwrap())
+    }
+
     /// Starts `serve` and waits until it listens; where it does.
     pub fn serve(&self) -> (Running, String) {
         Self::listening(self.start(&["serve"]))
@@ -186,6 +194,11 @@ impl Running {
             assert!(Instant::now() < deadline, "not found in {out:?} and {err:?}");
             thread::sleep(LOOK_AGAIN);
         }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends SIGTERM.

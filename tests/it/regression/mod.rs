@@ -13,6 +13,7 @@ mod local_failures;
 mod log;
 mod logs;
 mod network;
+mod open_files;
 mod questions;
 mod requeue;
 mod stopping;
