@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::{HttpServer, web};
+use actix_web::web;
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -18,7 +18,7 @@ use crate::archive::app_ticket;
 use crate::archive::asker::Asker;
 use crate::archive::checkpoints::Checkpoints;
 use crate::archive::damage::Examiner;
-use crate::archive::download::{Downloader, Limits};
+use crate::archive::download::{self, Downloader};
 use crate::archive::expand::Expander;
 use crate::archive::index::Indexer;
 use crate::archive::ingest::Inbox;
@@ -52,7 +52,9 @@ use crate::feishu::platform_time::PlatformTime;
 use crate::feishu::webhook::AppKeys;
 use crate::http::admin::Pages;
 use crate::http::api::Api;
+use crate::http::connection::{Connections, Limits};
 use crate::http::health::Vitals;
+use crate::http::server;
 use crate::http::webhook::Gate;
 use crate::metrics::Metrics;
 use crate::picture::apart::Workshop;
@@ -65,12 +67,8 @@ const LOCK_FILE: &str = "serve.lock";
 /// How long whoever else holds the lock may take to create a catalogue or to migrate it.
 const MIGRATED_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// How long requests that are being answered may go on after the first signal, in seconds.
-const ANSWER_WITHIN_SECONDS: u64 = 5;
 /// How long the recorder may take to write what it still has.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
-/// How long a client may take for the head of a request.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Tells whoever may have something to do.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -99,12 +97,14 @@ pub struct Setup {
     pub admin_listen: Option<SocketAddr>,
     /// Proxies whose word about a client's address counts.
     pub trusted_proxies: TrustedProxies,
+    /// Connections that may be open at once, on all ports.
+    pub max_connections: usize,
     /// The token of the API; none: there is no API.
     pub admin_token: Option<Secret>,
     /// Downloads in flight.
     pub download_concurrency: usize,
     /// What a try may take.
-    pub limits: Limits,
+    pub limits: download::Limits,
     /// What becomes of what a recalled message showed.
     pub on_recall: OnRecall,
     /// Below this many free bytes downloads pause.
@@ -260,7 +260,7 @@ impl App {
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<Ended> {
         let address = self.address()?;
         let admin_address = self.admin_address()?;
-        let servers = self.routes.start(self.public, self.admin)?;
+        let (servers, tables) = self.routes.open(self.public, self.admin)?;
         let handles: Vec<ServerHandle> = servers.iter().map(Server::handle).collect();
         tracing::info!(address = %address, admin_address = %admin_address, "listening");
 
@@ -274,6 +274,9 @@ impl App {
         }
         let requeuer = Requeuer::new(self.catalogue.clone(), self.expander.noticed(), self.shared.due.clone());
         crew.add("requeuer", requeuer.run(shutdown.clone()));
+        for connections in tables {
+            crew.add("connections", connections.run(shutdown.clone()));
+        }
         crew.add("expander", self.expander.run(self.inbox, shutdown.clone()));
         for namer in self.namers {
             crew.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));
@@ -492,6 +495,8 @@ struct Routes {
     api: Api,
     pages: Pages,
     vitals: Vitals,
+    trusted_proxies: TrustedProxies,
+    max_connections: usize,
 }
 
 impl Routes {
@@ -520,6 +525,8 @@ impl Routes {
         };
         let (apps, metrics, space) = (app_ids(&setup.apps), metrics.clone(), space.clone());
         Self {
+            max_connections: setup.max_connections,
+            trusted_proxies: setup.trusted_proxies.clone(),
             pages: Pages::new(&api, setup.trusted_proxies.clone(), setup.shown_settings),
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), (clock.clone(), time)),
             api,
@@ -527,35 +534,44 @@ impl Routes {
         }
     }
 
-    /// Starts one server, or two where the administrators have their own address.
-    fn start(self, public: TcpListener, admin: Option<TcpListener>) -> anyhow::Result<Vec<Server>> {
+    /// Starts one server, or two where the administrators have their own address, each with the table
+    /// of its connections.
+    fn open(self, public: TcpListener, admin: Option<TcpListener>) -> anyhow::Result<(Vec<Server>, Vec<Connections>)> {
+        let table = |limits| Connections::new(limits, self.trusted_proxies.clone());
         let Some(admin) = admin else {
-            return Ok(vec![self.listen(public, |config| {
+            let connections = table(Limits::of_one(self.max_connections));
+            let server = self.start(public, &connections, |config| {
                 crate::http::configure_public(config);
                 crate::http::configure_admin(config);
-            })?]);
+            })?;
+            return Ok((vec![server], vec![connections]));
         };
-        Ok(vec![self.listen(public, crate::http::configure_public)?, self.listen(admin, crate::http::configure_admin)?])
+        let (outside, inside) = Limits::of_two(self.max_connections);
+        let (outside, inside) = (table(outside), table(inside));
+        let servers = vec![
+            self.start(public, &outside, crate::http::configure_public)?,
+            self.start(admin, &inside, crate::http::configure_admin)?,
+        ];
+        Ok((servers, vec![outside, inside]))
     }
 
-    fn listen(&self, listener: TcpListener, routes: fn(&mut web::ServiceConfig)) -> anyhow::Result<Server> {
+    /// Starts the server of one port.
+    fn start(
+        &self,
+        listener: TcpListener,
+        connections: &Connections,
+        routes: fn(&mut web::ServiceConfig),
+    ) -> anyhow::Result<Server> {
         let parts = self.clone();
-        let server = HttpServer::new(move || {
-            actix_web::App::new()
+        let routes = move |config: &mut web::ServiceConfig| {
+            config
                 .app_data(web::Data::new(parts.gate.clone()))
                 .app_data(web::Data::new(parts.api.clone()))
                 .app_data(web::Data::new(parts.pages.clone()))
                 .app_data(web::Data::new(parts.vitals.clone()))
-                .configure(routes)
-        });
-        listener.set_nonblocking(true).context("cannot use the listening socket")?;
-        let server = server
-            .client_request_timeout(HEAD_WITHIN)
-            .shutdown_timeout(ANSWER_WITHIN_SECONDS)
-            .disable_signals()
-            .listen(listener)
-            .context("cannot listen")?;
-        Ok(server.run())
+                .configure(routes);
+        };
+        server::start(listener, connections.clone(), routes).context("cannot use the listening socket")
     }
 }
 

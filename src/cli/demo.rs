@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Format, FormatOption, Printer, Record, forgive_closed_pipe, human_bytes, value};
-use super::{Exit, Outcome, address, signals};
+use super::{Exit, Outcome, address, open_files, signals};
 use crate::app::{App, AppSetup, Ended, Setup};
 use crate::archive::download::Limits;
 use crate::catalogue::Catalogue;
@@ -42,6 +42,7 @@ use crate::feishu::crypto::EncryptKey;
 use crate::feishu::limit::Budget;
 use crate::feishu::outbound::Outbound;
 use crate::feishu::webhook::AppKeys;
+use crate::http::connection::capacity;
 use crate::picture::apart::this_program;
 use crate::sandbox::event::App as SampleApp;
 use crate::sandbox::kind::{Expected, Kind, sample_events};
@@ -352,6 +353,7 @@ impl Access {
             listen: USUAL_ADDRESS,
             admin_listen: None,
             trusted_proxies: TrustedProxies::default(),
+            max_connections: capacity(open_files::raise()),
             admin_token: Some(self.admin_token.clone()),
             download_concurrency: CONCURRENCY,
             limits: Limits { max_resource_bytes: MAX_RESOURCE_BYTES, retry_for: SETTLE_WITHIN },

@@ -12,6 +12,7 @@ use crate::config::{AdminListen, PlatformAccess, ServedApp, Serving, Settings};
 use crate::feishu::client::{ClientSettings, IDLE_TIMEOUT};
 use crate::feishu::crypto::EncryptKey;
 use crate::feishu::webhook::AppKeys;
+use crate::http::connection::capacity;
 use crate::picture::apart::this_program;
 
 /// Run the archive: webhook, downloads, JSON API, health and metrics
@@ -33,12 +34,12 @@ pub async fn run(serving: Serving) -> Outcome {
         tracing::warn!("{warning}");
     }
     let shutdown = signals::shutdown()?;
-    open_files::raise();
-    let app = App::open(setup(&serving, this_program()?), Clock::system()).await?;
+    let max_connections = capacity(open_files::raise());
+    let app = App::open(setup(&serving, this_program()?, max_connections), Clock::system()).await?;
     Ok(app.serve(shutdown).await?.into())
 }
 
-fn setup(Serving { settings, apps, shown, .. }: &Serving, program: PathBuf) -> Setup {
+fn setup(Serving { settings, apps, shown, .. }: &Serving, program: PathBuf, max_connections: usize) -> Setup {
     Setup {
         layout: settings.data.clone(),
         apps: apps.iter().map(|app| app_setup(app, settings)).collect(),
@@ -48,6 +49,7 @@ fn setup(Serving { settings, apps, shown, .. }: &Serving, program: PathBuf) -> S
             AdminListen::Own(address) => Some(address),
         },
         trusted_proxies: settings.trusted_proxies.clone(),
+        max_connections,
         admin_token: settings.admin_token.clone(),
         download_concurrency: settings.download_concurrency,
         limits: limits(settings),

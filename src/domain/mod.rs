@@ -13,6 +13,7 @@ pub mod id;
 pub mod measure;
 pub mod media;
 pub mod message;
+pub mod network;
 pub mod proxies;
 pub mod query;
 pub mod readable;

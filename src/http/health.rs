@@ -204,14 +204,14 @@ pub async fn metrics(vitals: web::Data<Vitals>) -> HttpResponse {
         tracing::error!(error = %chain(&error), left_out, "Cannot read statistics for the metrics");
     }
     HttpResponse::Ok()
+        .force_close()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(vitals.metrics.render())
 }
 
+/// Whoever probes asks once, and comes again later.
 fn answer(checks: Checks) -> HttpResponse {
-    if checks.values().all(|check| check.ok) {
-        HttpResponse::Ok().json(checks)
-    } else {
-        HttpResponse::ServiceUnavailable().json(checks)
-    }
+    let all_are_well = checks.values().all(|check| check.ok);
+    let mut answer = if all_are_well { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    answer.force_close().json(checks)
 }

@@ -15,6 +15,7 @@ use actix_web::{Error, HttpResponse, ResponseError, web};
 
 use super::api::Api;
 use super::error::Problem;
+use super::server::ListensAt;
 
 const HOW_TO_MEND: &str = "on this loopback address only localhost, IP addresses and names without a dot are answered; \
     a reverse proxy has to be named in LARKIVE_TRUSTED_PROXIES";
@@ -37,7 +38,8 @@ pub(super) async fn check<B: MessageBody>(
 /// on what it was asked.
 fn is_for_all_hosts(request: &ServiceRequest) -> bool {
     let is_proxy = |api: &web::Data<Api>| request.peer_addr().is_some_and(|peer| api.proxies.contains(peer.ip()));
-    !request.app_config().local_addr().ip().to_canonical().is_loopback()
+    let is_reached = |ListensAt(address): &ListensAt| !address.ip().to_canonical().is_loopback();
+    request.app_data::<ListensAt>().is_some_and(is_reached)
         || request.app_data::<web::Data<Api>>().is_some_and(is_proxy)
 }
 

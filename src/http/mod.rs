@@ -2,14 +2,17 @@
 
 pub mod admin;
 pub mod api;
-mod client;
 pub mod attempts;
 mod blob_body;
+mod client;
 mod conditional;
+pub mod connection;
 mod content;
 pub mod error;
+mod exchange;
 pub mod health;
 mod host;
+pub mod server;
 pub mod throttle;
 pub mod thumbnail;
 pub mod webhook;

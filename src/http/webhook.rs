@@ -5,15 +5,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::client;
+use super::exchange::BodyFault;
 use crate::archive::ingest::{Durable, Inbox};
 use crate::clock::Clock;
 use crate::domain::proxies::TrustedProxies;
@@ -24,10 +24,6 @@ use crate::metrics::Metrics;
 
 /// The largest body. Real ones have a few kilobytes; a rich-text message may have 30 times that.
 const MAX_BODY_BYTES: usize = 1 << 20;
-/// Bodies in memory at once, in bytes.
-const MAX_BODIES_BYTES: usize = 64 << 20;
-/// How long a sender may take for a body.
-const BODY_WITHIN: Duration = Duration::from_secs(5);
 const REFUSED: &str = "{\"msg\":\"refused\"}";
 const SUCCESS: &str = "{\"msg\":\"success\"}";
 
@@ -40,7 +36,6 @@ pub struct Gate {
     clock: Clock,
     time: PlatformTime,
     proxies: Arc<TrustedProxies>,
-    bodies: Arc<Semaphore>,
 }
 
 impl Gate {
@@ -53,8 +48,7 @@ impl Gate {
         metrics: Metrics,
         (clock, time): (Clock, PlatformTime),
     ) -> Self {
-        let bodies = Arc::new(Semaphore::new(MAX_BODIES_BYTES));
-        Self { apps: apps.into(), inbox, metrics, clock, time, proxies: Arc::new(proxies), bodies }
+        Self { apps: apps.into(), inbox, metrics, clock, time, proxies: Arc::new(proxies) }
     }
 
     /// Where a request came from, for the log.
@@ -65,19 +59,16 @@ impl Gate {
 
 /// Why a request was turned away before its body was looked at.
 enum TurnedAway {
-    TooLarge,
-    TooSlow,
-    TooBusy,
+    Body(BodyFault),
     WrongType,
-    Broken,
 }
 
 impl TurnedAway {
     /// The `result` label of `larkive_events_total`.
     fn label(&self) -> &'static str {
         match self {
-            Self::TooBusy => "failed",
-            Self::TooLarge | Self::TooSlow | Self::WrongType | Self::Broken => "malformed",
+            Self::Body(BodyFault::TooBusy) => "failed",
+            Self::Body(_) | Self::WrongType => "malformed",
         }
     }
 
@@ -90,11 +81,8 @@ impl TurnedAway {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::TooBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Body(fault) => fault.status(),
             Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Broken => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -125,8 +113,8 @@ async fn own_path(
 /// Takes a delivery for one of these apps.
 async fn deliver(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, payload: web::Payload) -> HttpResponse {
     let begun = Instant::now();
-    let answer = match receive(gate, request, payload).await {
-        Ok((body, _reserved)) => match open_for_any(apps, signature_headers(request.headers()), &body, &gate.time) {
+    let answer = match receive(request, payload).await {
+        Ok(body) => match open_for_any(apps, signature_headers(request.headers()), &body, &gate.time) {
             Ok(inbound) => take(gate, inbound).await,
             Err(rejected) => reject(gate, apps, request, rejected),
         },
@@ -139,31 +127,24 @@ async fn deliver(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, payload: 
     answer
 }
 
-/// Reads the body within its limits. The permit stands for the memory that the body takes.
-async fn receive(
-    gate: &Gate,
-    request: &HttpRequest,
-    payload: web::Payload,
-) -> Result<(web::BytesMut, OwnedSemaphorePermit), TurnedAway> {
-    let declared = declared_length(request.headers());
-    if declared.is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
-        return Err(TurnedAway::TooLarge);
+/// Reads the body within its limits: those of every body, and its size.
+async fn receive(request: &HttpRequest, payload: web::Payload) -> Result<web::BytesMut, TurnedAway> {
+    if declared_length(request.headers()).is_some_and(|bytes| bytes > MAX_BODY_BYTES) {
+        return Err(TurnedAway::Body(BodyFault::TooLarge));
     }
-    let reserve = u32::try_from(declared.unwrap_or(MAX_BODY_BYTES)).map_err(|_| TurnedAway::TooLarge)?;
-    let reserved = gate.bodies.clone().try_acquire_many_owned(reserve).map_err(|_| TurnedAway::TooBusy)?;
-    let body = tokio::time::timeout(BODY_WITHIN, read_body(payload)).await.map_err(|_| TurnedAway::TooSlow)??;
+    let body = read_body(payload).await.map_err(TurnedAway::Body)?;
     if !is_json(request.headers()) {
         return Err(TurnedAway::WrongType);
     }
-    Ok((body, reserved))
+    Ok(body)
 }
 
-async fn read_body(mut payload: web::Payload) -> Result<web::BytesMut, TurnedAway> {
+async fn read_body(mut payload: web::Payload) -> Result<web::BytesMut, BodyFault> {
     let mut body = web::BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| TurnedAway::Broken)?;
+        let chunk = chunk.map_err(|error| BodyFault::of(&error))?;
         if body.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(TurnedAway::TooLarge);
+            return Err(BodyFault::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }

@@ -68,6 +68,7 @@ pub struct Options {
     pub budget: Budget,
     pub on_recall: OnRecall,
     pub trusted_proxies: TrustedProxies,
+    pub max_connections: usize,
     /// Further apps, each at whatever platform and with whatever keys it says.
     pub neighbours: Vec<AppSetup>,
     pub time_zone: &'static str,
@@ -91,6 +92,7 @@ impl Default for Options {
             budget: Budget::OFF,
             on_recall: OnRecall::Keep,
             trusted_proxies: TrustedProxies::default(),
+            max_connections: 1024,
             neighbours: Vec::new(),
             time_zone: "UTC",
             shown_settings: Vec::new(),
@@ -161,6 +163,7 @@ fn setup(options: &Options, layout: DataLayout, platform: &Sandbox) -> Setup {
         listen: "127.0.0.1:0".parse().unwrap(),
         admin_listen: options.admin_listen,
         trusted_proxies: options.trusted_proxies.clone(),
+        max_connections: options.max_connections,
         admin_token: options.admin_token.map(Secret::new),
         download_concurrency: options.download_concurrency,
         limits: Limits { max_resource_bytes: options.max_resource_bytes, retry_for: options.retry_for },

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use larkive::domain::secret::Secret;
 use larkive::feishu::crypto::{self, EncryptKey};
 use larkive::sandbox::event::{self, MessageEvent, TimeUnit};
@@ -11,18 +9,14 @@ use larkive::sandbox::samples::Media;
 use larkive::sandbox::sender::Sealing;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
 use crate::support::{APP_ID, ENCRYPT_KEY, Options, TestApp, VERIFICATION_TOKEN, spawn_app, spawn_app_with};
-use crate::wire::{Answer, exchange, post, read_answer};
+use crate::wire::{Answer, exchange, post};
 
 const JSON: &str = "Content-Type: application/json; charset=utf-8";
 const EVENT: &str = "/webhook/event";
 /// The largest body that is read.
 const MAX_BODY: usize = 1 << 20;
-/// How many bodies of that size are read at once.
-const MAX_BODIES: usize = 64;
 /// How long the platform waits for an event's answer, and for a challenge's.
 const EVENT_WITHIN: Duration = Duration::from_secs(3);
 const CHALLENGE_WITHIN: Duration = Duration::from_secs(1);
@@ -353,22 +347,4 @@ async fn what_cannot_be_written_down_is_not_acknowledged() {
     app.assert_stored(&Media::Png.key(1)).await;
     assert_eq!(app.count("SELECT COUNT(*) FROM messages").await, 1);
     assert_eq!(app.platform.requests_for(&Media::Png.key(1)), 1);
-}
-
-#[tokio::test]
-async fn slow_senders_cannot_keep_others_out_for_long() {
-    let app = spawn_app().await;
-    let slow = post(EVENT, &[JSON, &format!("Content-Length: {MAX_BODY}")], b"{");
-    let mut answers = FuturesUnordered::new();
-    for _ in 0..=MAX_BODIES {
-        let mut stream = TcpStream::connect(app.address).await.unwrap();
-        stream.write_all(&slow).await.unwrap();
-        answers.push(async move { read_answer(&mut stream).await.status });
-    }
-    assert_eq!(answers.next().await, Some(503), "one more than there is memory for");
-    let message = event::image("om_1", &Media::Png.key(1)).payload(app.sender.app(), app.clock.now());
-    assert_eq!(app.deliver_payload(&message).await.status, 503);
-    let too_slow = answers.filter(|status| std::future::ready(*status == 408)).count().await;
-    assert_eq!(too_slow, MAX_BODIES);
-    assert_eq!(app.deliver_payload(&message).await.status, 200);
 }

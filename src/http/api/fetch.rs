@@ -1,6 +1,6 @@
 //! Fetching by hand: a thing is named, becomes a row, and is left to the worker.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use crate::domain::id::{MessageId, ResourceKey};
 use crate::domain::resource::ResourceType;
 use crate::domain::source::{Source, Target};
 use crate::http::error::Problem;
+use crate::http::exchange::BodyFault;
 
 /// The longest body: a few ids and a key.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -71,17 +72,21 @@ pub(super) async fn fetch(
 }
 
 fn read(body: Result<web::Bytes, actix_web::Error>) -> Result<Body, Problem> {
-    let body = body.map_err(|error| match error.as_response_error().status_code() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let detail = format!("the body is longer than {MAX_BODY_BYTES} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-        }
-        _ => Problem::bad_request("bad_body", "the body could not be read"),
-    })?;
+    let body = body.map_err(|error| unreadable(error.as_error().map_or(BodyFault::Broken, BodyFault::of)))?;
     serde_json::from_slice(&body).map_err(|error| {
         let example = r#"{"source":"image","key":"img_…"}"#;
         Problem::bad_request("bad_body", format!("the body is not what is expected ({error}); for example {example}"))
     })
+}
+
+fn unreadable(fault: BodyFault) -> Problem {
+    let (code, detail) = match fault {
+        BodyFault::TooLarge => ("too_large", format!("the body is longer than {MAX_BODY_BYTES} bytes")),
+        BodyFault::TooSlow => ("too_slow", "the body did not come in time".to_owned()),
+        BodyFault::TooBusy => ("busy", "too much is coming in at once; try again in a moment".to_owned()),
+        BodyFault::Broken => ("bad_body", "the body could not be read".to_owned()),
+    };
+    Problem::new(fault.status(), code, detail)
 }
 
 fn without_tenant(error: NoTenant) -> Problem {

@@ -95,6 +95,7 @@ fn of_resources() -> [Endpoint; 7] {
             .answers::<Resource>(202, "It is known now, and will be stored if it is not; `Location` leads to it.")
             .refuses(400, "The body does not say what to fetch.")
             .refuses(404, "It is known and hidden.")
+            .refuses(408, "The body did not come in time.")
             .refuses(413, "The body is too long."),
     ]
 }

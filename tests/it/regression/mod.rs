@@ -3,6 +3,7 @@
 mod answers;
 mod codes;
 mod confinement;
+mod connections;
 mod deliveries;
 mod durability;
 mod files;
