@@ -25,7 +25,7 @@ pub struct Allowance {
     pub window: Duration,
     /// Attempts from one address.
     pub from_one: u32,
-    /// Attempts from one network, for addresses that have used up [`OWN`].
+    /// Attempts from one network, for addresses that have used up `OWN`.
     pub from_network: u32,
 }
 
