@@ -1,5 +1,6 @@
 //! A window of a real browser: what somebody does in it, what they see, and what goes on behind it.
 
+use std::cell::RefCell;
 use std::fs;
 use std::net::SocketAddr;
 
@@ -17,6 +18,9 @@ pub const DOWNLOADS: &str = "downloads";
 /// What the WebDriver page calls a reference to an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// How the addresses of pages begin that are the browser's own.
+const START: [&str; 2] = ["chrome:", "chrome-untrusted:"];
+
 /// A light or a dark page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Theme {
@@ -29,6 +33,8 @@ pub struct Window {
     driver: Driver,
     session: String,
     site: String,
+    /// What the browser has told of its pages so far: it tells everything once.
+    told: RefCell<Vec<Value>>,
 }
 
 impl Window {
@@ -36,7 +42,7 @@ impl Window {
     pub async fn open(site: SocketAddr, reader: &Reader) -> Option<Self> {
         let driver = Driver::start()?;
         let session = driver.open(reader.language).await;
-        Some(Self { driver, session, site: format!("http://{site}") })
+        Some(Self { driver, session, site: format!("http://{site}"), told: RefCell::default() })
     }
 
     /// The same, in which the reader has signed in.
@@ -134,17 +140,22 @@ impl Window {
 
     /// Waits for the file that was downloaded; its name and its bytes.
     pub async fn downloaded(&self) -> (String, Vec<u8>) {
+        // That a file is there under its name says nothing of its bytes; the browser says when it is whole.
+        until("a file is downloaded", async || self.told().await.iter().any(is_whole_download)).await;
         let directory = self.driver.home().join(DOWNLOADS);
-        // Until it is complete, a file is hidden or called otherwise.
-        let is_complete = |name: &String| !name.starts_with('.') && !name.ends_with(".crdownload");
-        let complete = || {
-            let files = fs::read_dir(&directory).ok()?;
-            files.map(|file| file.unwrap().file_name().into_string().unwrap()).find(is_complete)
-        };
-        until("a file is downloaded", async || complete().is_some()).await;
-        let name = complete().unwrap();
-        let bytes = fs::read(directory.join(&name)).unwrap();
-        (name, bytes)
+        let files: Vec<_> = fs::read_dir(&directory).unwrap().map(|file| file.unwrap().file_name()).collect();
+        let [name] = files.as_slice() else { panic!("not one file but {files:?}") };
+        let bytes = fs::read(directory.join(name)).unwrap();
+        (name.to_str().unwrap().to_owned(), bytes)
+    }
+
+    /// Everything that the browser has told of its pages.
+    async fn told(&self) -> Vec<Value> {
+        let news = self.log("performance").await;
+        let messages = news.iter().map(|line| serde_json::from_str(line["message"].as_str().unwrap()).unwrap());
+        let mut told = self.told.borrow_mut();
+        told.extend(messages.map(|mut told: Value| told["message"].take()));
+        told.clone()
     }
 
     async fn log(&self, kind: &str) -> Vec<Value> {
@@ -161,19 +172,25 @@ impl Window {
         let mut console = self.log("browser").await;
         console.retain(|line| !expected.iter().any(|part| line["message"].as_str().unwrap().contains(part)));
         assert!(console.is_empty(), "{console:#?}");
-        let asked: Vec<String> = self.log("performance").await.iter().filter_map(asked_for).collect();
+        let asked: Vec<String> = self.told().await.iter().filter_map(asked_for).collect();
         assert!(!asked.is_empty(), "the log of requests is not kept");
-        // What begins with `chrome:` is the empty page that a browser starts with.
-        let own = [self.site.as_str(), "data:", "blob:", "chrome:"];
+        let own = [self.site.as_str(), "data:", "blob:"];
         let elsewhere: Vec<_> = asked.iter().filter(|url| !own.iter().any(|own| url.starts_with(own))).collect();
         assert!(elsewhere.is_empty(), "{elsewhere:?}");
     }
 }
 
-/// The address in a line of the log that tells of a request.
-fn asked_for(line: &Value) -> Option<String> {
-    let told: Value = serde_json::from_str(line["message"].as_str()?).ok()?;
-    let message = &told["message"];
-    let is_request = message["method"] == "Network.requestWillBeSent";
-    is_request.then(|| message["params"]["request"]["url"].as_str().map(str::to_owned))?
+/// Whether it is told that a download has ended well.
+fn is_whole_download(message: &Value) -> bool {
+    message["method"] == "Page.downloadProgress" && message["params"]["state"] == "completed"
+}
+
+/// The address, where a request is told of that was not made by the page that a browser starts with: on a slow machine
+/// that one gets as far as asking for what stands on it.
+fn asked_for(message: &Value) -> Option<String> {
+    let request = &message["params"];
+    let is_of_the_start =
+        START.iter().any(|start| request["documentURL"].as_str().is_some_and(|of| of.starts_with(start)));
+    let is_asked = message["method"] == "Network.requestWillBeSent" && !is_of_the_start;
+    is_asked.then(|| request["request"]["url"].as_str().map(str::to_owned))?
 }
