@@ -12,7 +12,7 @@ mod books;
 mod program;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use larkive::catalogue::FILE_NAME;
@@ -29,6 +29,7 @@ use tempfile::TempDir;
 
 use self::books::Books;
 use self::program::Program;
+use crate::patience::Patience;
 
 /// How often the service is killed.
 const ROUNDS: u32 = 50;
@@ -45,8 +46,6 @@ const SPREAD_MS: u64 = 300;
 /// Files that are slow to come, so that every kill hits some of them half way: 24 pieces, 15 ms apart.
 const SLOW: Action = Action::Drip { bytes: 4 << 10, every_ms: 15 };
 const SLOW_BYTES: u64 = 96 << 10;
-/// How long everything may take to settle. Never waited for when all is well.
-const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Longer than any lease that a killed `fetch` can leave.
 const LEASES_ARE_OVER_MS: i64 = 3_600_000;
@@ -181,10 +180,13 @@ impl Storm {
     async fn settle(&mut self) {
         let mut serve = Program::start(self.directory.path(), &self.platform.base_url(), &["serve"]);
         let address = serve.address().await;
-        let deadline = Instant::now() + PATIENCE;
         self.deliver_until(address, std::future::ready(())).await;
-        while self.books.unfinished().await > 0 {
-            assert!(Instant::now() < deadline, "work is still unfinished after {PATIENCE:?}");
+        let mut patience = Patience::new();
+        loop {
+            match self.books.unfinished().await {
+                0 => break,
+                left => patience.note("all work is finished", left),
+            }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         serve.kill();

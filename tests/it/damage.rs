@@ -10,6 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::pages::browser::Browser;
+use crate::patience::Patience;
 use crate::support::{ADMIN_TOKEN, TestApp, spawn_app};
 
 /// Larger than what is read as a whole before it is sent.
@@ -199,12 +200,13 @@ async fn the_thumbnail_of_a_damaged_picture_failed_for_ever() {
         app.drain().await;
         let path = format!("/api/v1/resources/{}/thumbnail", app.resource(&key).await.resource.id);
         let settled = async || {
+            let mut patience = Patience::new();
             loop {
                 let answer = app.api(&path).await;
-                let is_final = !answer.headers().contains_key("retry-after");
-                if is_final {
+                if !answer.headers().contains_key("retry-after") {
                     return answer.status();
                 }
+                patience.note("a thumbnail, or that there is none", answer.status());
             }
         };
         assert_eq!(settled().await, StatusCode::OK);

@@ -1,6 +1,6 @@
 //! The life of messages and chats: recalls in every order, causes that clear, names.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use larkive::domain::download::State;
 use larkive::domain::message::OnRecall;
@@ -12,10 +12,10 @@ use larkive::sandbox::event::{self, GROUP_CHAT, Notice, NoticeEvent, SENDER};
 use larkive::sandbox::samples::Media;
 use serde_json::{Value, json};
 
+use crate::patience::Patience;
 use crate::support::{Options, TestApp, spawn_app, spawn_app_with};
 
 const MINUTE: Duration = Duration::from_secs(60);
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Tells the archive that something happened at a time.
 async fn tell_at(app: &TestApp, notice: Notice, at: Timestamp) {
@@ -49,13 +49,13 @@ async fn until<T>(app: &TestApp, sql: &'static str, expected: T)
 where
     T: PartialEq + std::fmt::Debug + Unpin + Send + for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {
-    let deadline = Instant::now() + PATIENCE;
+    let mut patience = Patience::new();
     loop {
         let found: T = sqlx::query_scalar(sql).fetch_one(app.catalogue.read()).await.unwrap();
         if found == expected {
             return;
         }
-        assert!(Instant::now() < deadline, "{sql}: {found:?} instead of {expected:?}");
+        patience.note(&format!("{sql} is {expected:?}"), found);
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

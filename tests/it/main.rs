@@ -26,6 +26,7 @@ mod life;
 mod openapi;
 mod pages;
 mod panels;
+mod patience;
 mod program;
 mod properties;
 mod rate_limits;

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::patience::Patience;
 use crate::tools;
 
 pub const APP_SECRET: &str = "the-app-secret-of-the-tests";
@@ -19,8 +20,6 @@ pub const ADMIN_TOKEN: &str = "the-admin-token-of-the-tests";
 /// What must never be printed or logged.
 pub const SECRETS: [&str; 4] = [APP_SECRET, VERIFICATION_TOKEN, ENCRYPT_KEY, ADMIN_TOKEN];
 
-/// How long a process may take before the test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How many of its last lines are shown when a process did not end as it should.
 const LINES_SHOWN: usize = 20;
@@ -185,13 +184,12 @@ impl Running {
     }
 
     fn look_for<T>(&self, captured: &Captured, find: impl Fn(&str) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let mut patience = Patience::new();
         loop {
             if let Some(found) = find(&captured.text()) {
                 return found;
             }
-            let (out, err) = (self.stdout.text(), self.stderr.text());
-            assert!(Instant::now() < deadline, "not found in {out:?} and {err:?}");
+            patience.note("a line of its output", (self.stdout.text(), self.stderr.text()));
             thread::sleep(LOOK_AGAIN);
         }
     }
@@ -205,6 +203,11 @@ impl Running {
     pub fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Kills it.
@@ -228,12 +231,12 @@ impl Running {
 
     /// Waits until it ends by itself.
     pub fn wait(mut self) -> Output {
-        let deadline = Instant::now() + PATIENCE;
+        let mut patience = Patience::new();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(Instant::now() < deadline, "still running: {}", self.stderr.text());
+            patience.note("its end", self.stderr.text());
             thread::sleep(LOOK_AGAIN);
         };
         Output { code: status.code(), stdout: self.stdout.whole(), stderr: self.stderr.whole() }

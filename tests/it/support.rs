@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use larkive::app::{App, AppSetup, Ended, Setup};
 use larkive::archive::download::Limits;
@@ -37,13 +37,13 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::patience::{PATIENCE, Patience};
+
 pub const APP_ID: &str = "cli_test";
 pub const VERIFICATION_TOKEN: &str = "verification-token";
 pub const ENCRYPT_KEY: &str = "encrypt-key";
 pub const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
 
-/// How long anything may take before the test gives up on it. Never waited for when all is well.
-const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// When the tests' clock starts: 2026-01-01T00:00:00Z.
 const START_MS: i64 = 1_767_225_600_000;
@@ -229,9 +229,12 @@ impl TestApp {
 
     /// Waits until the inbox is expanded and nothing is due or running at the clock's time.
     pub async fn drain(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.unfinished().await > 0 {
-            assert!(Instant::now() < deadline, "work is still unfinished after {PATIENCE:?}");
+        let mut patience = Patience::new();
+        loop {
+            match self.unfinished().await {
+                0 => return,
+                left => patience.note("all work is finished", left),
+            }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
@@ -298,14 +301,20 @@ impl TestApp {
 
     /// Stops the archive as a signal would and starts it again on the same directory.
     pub async fn restart(mut self) -> Self {
-        self.shutdown.cancel();
-        let exit = (&mut self.serving).await.unwrap().unwrap();
-        assert_eq!(exit, Ended::OnRequest);
+        self.stop().await;
         self.start().await;
         self
     }
 
-    async fn start(&mut self) {
+    /// Stops the archive as a signal would, and waits until it has ended.
+    pub async fn stop(&mut self) {
+        self.shutdown.cancel();
+        let exit = (&mut self.serving).await.unwrap().unwrap();
+        assert_eq!(exit, Ended::OnRequest);
+    }
+
+    /// Starts an archive that has ended again, on the same directory.
+    pub async fn start(&mut self) {
         let app = App::open(self.setup(), self.clock.clone()).await.unwrap();
         (self.address, self.admin_address) = (app.address().unwrap(), app.admin_address().unwrap());
         (self.catalogue, self.store, self.wake) = (app.catalogue.clone(), app.store.clone(), app.wake.clone());
@@ -375,9 +384,9 @@ impl TestApp {
 
 /// Waits until something is so.
 pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let mut patience = Patience::new();
     while !is_so().await {
-        assert!(Instant::now() < deadline, "after {PATIENCE:?} still not: {what}");
+        patience.note(what, false);
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
