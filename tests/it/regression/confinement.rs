@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Cursor, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use image::{ImageFormat, RgbImage};
@@ -61,7 +62,7 @@ fn photographs_had_no_thumbnail_where_the_service_did_not_run_as_root() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = directory.path().join("larkive");
-    fs::copy(PROGRAM, &program).unwrap();
+    copy_program(&program);
     let photograph = fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/samples/photo.jpg")).unwrap();
     let mut made = tempfile::tempfile().unwrap();
     let mut command = Command::new(&program);
@@ -72,6 +73,12 @@ fn photographs_had_no_thumbnail_where_the_service_did_not_run_as_root() {
     made.rewind().unwrap();
     made.read_exact(&mut head).unwrap();
     assert_eq!(&head, b"RIFF");
+}
+
+/// Copies the program in a process of its own. Whatever this one starts meanwhile, for another test, would inherit the
+/// file open for writing, and the system runs no program that somebody may still write.
+fn copy_program(to: &Path) {
+    assert!(Command::new("cp").arg(PROGRAM).arg(to).status().unwrap().success());
 }
 
 /// Root is held by no limit, and is not whom the service runs as.
@@ -87,7 +94,7 @@ fn the_service_could_be_read_by_whoever_runs_as_the_same_user() {
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
     // Under a name that the user may reach, wherever the build lies.
     let program = directory.path().join("larkive");
-    fs::copy(PROGRAM, &program).unwrap();
+    copy_program(&program);
     let mut command = Command::new(&program);
     command.arg("serve").env_clear().current_dir(directory.path()).stdin(Stdio::null()).stderr(Stdio::piped());
     command.envs([

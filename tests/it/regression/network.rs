@@ -126,8 +126,12 @@ async fn platform() -> Sandbox {
 
 /// Fetches something that the app uploaded.
 fn fetch(workplace: &Workplace) -> Output {
+    fetch_within(workplace, "60s")
+}
+
+fn fetch_within(workplace: &Workplace, timeout: &str) -> Output {
     let key = Media::Png.key_from(Origin::Uploaded, 1);
-    workplace.run(&["fetch", "image", "--key", &key, "--timeout", "5s"])
+    workplace.run(&["fetch", "image", "--key", &key, "--timeout", timeout])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +195,7 @@ async fn a_private_authority_is_believed_only_where_it_is_named() {
     let door = PrivateDoor::before(&platform).await;
     let workplace = Workplace::configured(&door.base_url()).with("LARKIVE_CALL_BUDGET", "50/s 1000/min");
     std::fs::write(workplace.path("authority.pem"), &door.authority).unwrap();
-    let refused = fetch(&workplace).ended(1);
+    let refused = fetch_within(&workplace, "5s").ended(1);
     let resource = &refused.rows()[0];
     assert_eq!(resource["reason_code"], "upstream_error", "{resource}");
     assert_eq!(platform.journal().len(), 0);
