@@ -205,11 +205,6 @@ impl Running {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
-    /// The number of its process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Kills it.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
