@@ -8,17 +8,20 @@
 
 mod ahead;
 mod in_flight;
+mod slots;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::ahead::Ahead;
 use self::in_flight::Flight;
 pub use self::in_flight::InFlight;
+use self::slots::Slot;
+pub use self::slots::Slots;
 use crate::archive::download::{Downloader, Transfer};
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
@@ -63,66 +66,6 @@ pub struct Shared {
     pub due: watch::Sender<()>,
     /// Where endings go.
     pub recorder: Recorder,
-}
-
-/// Tries under way for each download in flight. A try lasts longer than its transfer: its bytes are
-/// made durable and its end is recorded, many at a time, while others transfer.
-const TRIES_FOR_EACH_TRANSFER: usize = 16;
-
-/// The downloads that a lane may have in flight: some that are its own, and some that it shares
-/// with every other lane. Its tries are some more, so that a slow disk does not pile up open files.
-#[derive(Debug, Clone)]
-pub struct Slots {
-    own: Arc<Semaphore>,
-    common: Arc<Semaphore>,
-    tries: Arc<Semaphore>,
-}
-
-/// The place of one try. That of its transfer is given up first.
-#[derive(Debug)]
-struct Slot {
-    transfer: OwnedSemaphorePermit,
-    whole: OwnedSemaphorePermit,
-}
-
-impl Slots {
-    /// Deals out `total` downloads in flight among so many lanes. Where there are fewer than lanes,
-    /// they wait in line for all of them.
-    #[must_use]
-    pub fn deal(total: usize, lanes: usize) -> Vec<Self> {
-        let fair = total / lanes.max(1);
-        let own = fair.div_ceil(2);
-        let common = Arc::new(Semaphore::new(total - own * lanes));
-        let slots = |_| Self { own: Arc::new(Semaphore::new(own)), common: common.clone(), tries: tries_for(total) };
-        (0..lanes).map(slots).collect()
-    }
-
-    /// So many, for one lane alone.
-    fn only(total: usize) -> Self {
-        Self { own: Arc::new(Semaphore::new(total)), common: Arc::new(Semaphore::new(0)), tries: tries_for(total) }
-    }
-
-    /// Waits for a free slot and takes every further one that is free as well.
-    async fn take_free(&self) -> Option<Vec<Slot>> {
-        let whole = self.tries.clone().acquire_owned().await.ok()?;
-        let transfer = tokio::select! {
-            biased;
-            permit = self.own.clone().acquire_owned() => permit.ok()?,
-            permit = self.common.clone().acquire_owned() => permit.ok()?,
-        };
-        let more = std::iter::from_fn(|| self.try_take());
-        Some(std::iter::once(Slot { transfer, whole }).chain(more).collect())
-    }
-
-    fn try_take(&self) -> Option<Slot> {
-        let free = |slots: &Arc<Semaphore>| slots.clone().try_acquire_owned().ok();
-        let whole = free(&self.tries)?;
-        Some(Slot { transfer: free(&self.own).or_else(|| free(&self.common))?, whole })
-    }
-}
-
-fn tries_for(transfers: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(transfers.saturating_mul(TRIES_FOR_EACH_TRANSFER)))
 }
 
 /// Works on one queue of one app.
@@ -326,20 +269,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_lane_keeps_slots_whatever_the_others_hold() {
-        for (total, lanes, first, others) in [(16, 1, 16, 0), (16, 3, 10, 3), (2, 2, 1, 1), (256, 5, 152, 26)] {
-            let slots = Slots::deal(total, lanes);
-            let mut held = vec![slots[0].take_free().await.unwrap()];
-            assert_eq!(held[0].len(), first, "{total} among {lanes}");
-            for other in &slots[1..] {
-                held.push(other.take_free().await.unwrap());
-                assert_eq!(held[held.len() - 1].len(), others, "{total} among {lanes}");
-            }
-            assert_eq!(held.iter().map(Vec::len).sum::<usize>(), total);
-        }
-    }
-
-    #[tokio::test]
     async fn a_claim_that_nobody_works_on_is_given_back_when_its_lease_is_over() {
         let seeded = Seeded::new().await;
         let running = || Seed::ended(State::Running, "upstream_error");
@@ -363,18 +292,5 @@ mod tests {
         shared.clock.set(noon().after(LEASE * 3));
         lease_chore(&shared).await.unwrap();
         assert_eq!(state(worked_on).await, State::Pending);
-    }
-
-    #[tokio::test]
-    async fn lanes_that_outnumber_the_slots_take_turns() {
-        let slots = Slots::deal(1, 2);
-        let held = slots[0].take_free().await.unwrap();
-        let waiting = tokio::spawn({
-            let other = slots[1].clone();
-            async move { other.take_free().await.unwrap().len() }
-        });
-        tokio::task::yield_now().await;
-        drop(held);
-        assert_eq!(waiting.await.unwrap(), 1);
     }
 }
