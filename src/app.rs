@@ -26,6 +26,7 @@ use crate::archive::known::Refill;
 use crate::archive::left_over::LeftOver;
 use crate::archive::listing::Lister;
 use crate::archive::names::Namer;
+use crate::archive::outage::Outage;
 use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
 use crate::archive::requeue::Requeuer;
@@ -338,11 +339,14 @@ impl ForApps {
             let Shared { catalogue, space, clock, due, .. } = shared;
             let app_id = &app.keys.app_id;
             let client = app_ticket::connect(app.client.clone(), app.kind, catalogue, metrics.clone(), time.clone())?;
-            made.namers.push(Namer::new(catalogue.clone(), client.clone(), app_id.clone(), clock.clone()));
-            let lister = Lister::new(client.clone(), catalogue.clone(), clock.clone());
-            made.quoters.push(Quoter::new(catalogue.clone(), app_id.clone(), lister, clock.clone(), due.clone()));
+            let outage = Outage::new(app_id.clone(), client.clone(), clock.clone(), metrics.clone(), due.clone());
+            let asking = (client.clone(), outage.clone());
+            made.namers.push(Namer::new(catalogue.clone(), asking, app_id.clone(), clock.clone()));
+            let asking = (Lister::new(client.clone(), catalogue.clone(), clock.clone()), outage.clone());
+            made.quoters.push(Quoter::new(catalogue.clone(), app_id.clone(), asking, clock.clone(), due.clone()));
             let kept = (store.clone(), space.clone());
             let downloader = Downloader::new(client, catalogue, kept, setup.limits, clock.clone(), metrics.clone());
+            let downloader = downloader.sharing(outage);
             made.lanes.push(Lane::downloading(shared.clone(), slots, app_id.clone(), downloader.clone()));
             made.lanes.push(Lane::opening(shared.clone(), app_id.clone(), downloader));
         }

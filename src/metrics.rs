@@ -40,6 +40,13 @@ pub struct StateLabel {
     pub state: &'static str,
 }
 
+/// The label of a gauge that tells apps apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AppLabel {
+    /// The app's id.
+    pub app: String,
+}
+
 type Seconds = Counter<f64, AtomicU64>;
 
 /// All counters. Clones share them.
@@ -72,6 +79,8 @@ pub struct Metrics {
     pub store_free_bytes: Gauge,
     /// How much of the disk the catalogue's log takes.
     pub catalogue_log_bytes: Gauge,
+    /// Whether an app is paused because the platform cannot be reached: 0 or 1.
+    pub app_paused: Family<AppLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -99,6 +108,7 @@ impl Metrics {
             last_event_timestamp_seconds: Gauge::default(),
             store_free_bytes: Gauge::default(),
             catalogue_log_bytes: Gauge::default(),
+            app_paused: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -117,6 +127,11 @@ impl Metrics {
     /// Counts one request to the platform.
     pub fn count_upstream(&self, api: &'static str, code: String) {
         self.upstream_requests.get_or_create(&UpstreamLabels { api, code }).inc();
+    }
+
+    /// Shows whether an app is paused: 0 or 1.
+    pub fn show_paused(&self, app_id: &str, paused: i64) {
+        self.app_paused.get_or_create(&AppLabel { app: app_id.to_owned() }).set(paused);
     }
 
     /// The Prometheus text of everything.
@@ -158,6 +173,7 @@ impl Metrics {
         );
         r.register("store_free_bytes", "Free space for the store", self.store_free_bytes.clone());
         r.register("catalogue_log_bytes", "Length of the catalogue's log", self.catalogue_log_bytes.clone());
+        r.register("app_paused", "Whether the app cannot reach the platform", self.app_paused.clone());
         registry
     }
 }

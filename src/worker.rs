@@ -13,6 +13,7 @@ mod slots;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,8 @@ use self::in_flight::Flight;
 pub use self::in_flight::InFlight;
 use self::slots::Slot;
 pub use self::slots::Slots;
-use crate::archive::download::{Downloader, Transfer};
+use crate::archive::download::{Downloader, Transfer, released, subject};
+use crate::archive::outage::{Admission, Cause, Kind, Probe};
 use crate::archive::record::Recorder;
 use crate::blob::space::Space;
 use crate::blob::store::Store;
@@ -68,6 +70,18 @@ pub struct Shared {
     pub recorder: Recorder,
 }
 
+/// Chances for a claim of one row: the one that has failed longest ago, or the newest.
+const FAILED_FIRST: f64 = 1.0;
+const NEW_FIRST: f64 = 0.0;
+
+/// What a lane does next.
+enum Next {
+    /// It looks for more.
+    Claim,
+    /// It rests for so long, unless it hears of something.
+    Rest(Duration),
+}
+
 /// Works on one queue of one app.
 #[derive(Debug, Clone)]
 pub struct Lane {
@@ -97,10 +111,9 @@ impl Lane {
         let mut due = self.shared.due.subscribe();
         let (mut ahead, mut tries) = (Ahead::new(), JoinSet::new());
         while !shutdown.is_cancelled() {
-            due.borrow_and_update();
-            let pause = match self.start_some(&mut ahead, &mut tries, &shutdown).await {
-                Ok(0) => POLL,
-                Ok(_) => continue,
+            let pause = match self.start_some(&mut due, &mut ahead, &mut tries, &shutdown).await {
+                Ok(Next::Claim) => continue,
+                Ok(Next::Rest(pause)) => pause,
                 Err(error) => {
                     tracing::error!(app.id = %self.app_id, error = %chain(&error), "Cannot claim downloads");
                     AFTER_FAILURE
@@ -112,53 +125,100 @@ impl Lane {
                 () = shutdown.cancelled() => {}
             }
         }
+        // What waits for the budget gives itself back; what is claimed ahead, whoever closes the catalogue.
+        self.downloader.stop_asking();
         let finish = async { while tries.join_next().await.is_some() {} };
         if tokio::time::timeout(FINISH_WITHIN, finish).await.is_err() {
             tracing::warn!(app.id = %self.app_id, "Gave back downloads that did not finish in time");
         }
     }
 
-    /// Tries whatever is due until nothing is; returns how many tries that took.
-    ///
-    /// # Errors
-    /// If the catalogue fails.
-    pub async fn drain(&self) -> Result<usize, CatalogueError> {
-        let (mut ahead, mut count) = (Ahead::new(), 0);
-        loop {
-            let mut tries = JoinSet::new();
-            match self.start_some(&mut ahead, &mut tries, &CancellationToken::new()).await? {
-                0 => return Ok(count),
-                started => count += started,
-            }
-            while tries.join_next().await.is_some() {}
-        }
-    }
-
-    /// Claims as much as there are free slots for and starts it; returns how much that was.
+    /// Claims as much as there are free slots for and starts it.
     async fn start_some(
         &self,
+        due: &mut watch::Receiver<()>,
         ahead: &mut Ahead,
         tries: &mut JoinSet<()>,
         shutdown: &CancellationToken,
-    ) -> Result<usize, CatalogueError> {
+    ) -> Result<Next, CatalogueError> {
         while tries.try_join_next().is_some() {}
-        let Some(Some(slots)) = shutdown.run_until_cancelled(self.slots.take_free()).await else { return Ok(0) };
-        if self.disk_is_full() {
-            tokio::select! {
-                () = tokio::time::sleep(AFTER_FAILURE) => {}
-                () = shutdown.cancelled() => {}
-            }
-            return Ok(0);
+        let slots = shutdown.run_until_cancelled(self.slots.take_free()).await.flatten();
+        let Some(slots) = slots else { return Ok(Next::Rest(POLL)) };
+        if due.has_changed().unwrap_or(false) {
+            ahead.expect_news();
+            due.borrow_and_update();
         }
+        if self.downloader.is_paused(self.kind()) {
+            self.give_back(ahead).await;
+            if !self.is_any_due().await? {
+                return Ok(Next::Rest(POLL));
+            }
+        }
+        let probe = match self.downloader.admit(self.kind()) {
+            Admission::Open => None,
+            Admission::Probe(probe) => Some(probe),
+            Admission::Wait(wait) => return Ok(Next::Rest(wait.min(POLL))),
+        };
+        if self.disk_is_full() {
+            return Ok(Next::Rest(AFTER_FAILURE));
+        }
+        match probe {
+            None => self.start(slots, ahead, tries).await,
+            Some(probe) => self.start_probe(slots, probe, tries).await,
+        }
+    }
+
+    async fn start(
+        &self,
+        slots: Vec<Slot>,
+        ahead: &mut Ahead,
+        tries: &mut JoinSet<()>,
+    ) -> Result<Next, CatalogueError> {
         if let Some(wanted) = ahead.wanted(slots.len()) {
-            ahead.add(self.claim(wanted).await?);
+            ahead.add(self.claim(wanted, fastrand::f64()).await?);
         }
         let claims = ahead.take(slots.len());
-        let count = claims.len();
+        let next = if claims.len() == 0 { Next::Rest(POLL) } else { Next::Claim };
         for (claimed, slot) in claims.zip(slots) {
-            tries.spawn(self.clone().try_and_record(claimed, slot));
+            tries.spawn(self.clone().try_and_record(claimed, slot, None));
         }
-        Ok(count)
+        Ok(next)
+    }
+
+    /// Starts the one try that finds out whether the app's pause can end.
+    async fn start_probe(
+        &self,
+        slots: Vec<Slot>,
+        mut probe: Probe,
+        tries: &mut JoinSet<()>,
+    ) -> Result<Next, CatalogueError> {
+        let chance = match probe.cause() {
+            Cause::Way => FAILED_FIRST,
+            Cause::Answers => NEW_FIRST,
+        };
+        let claimed = self.claim(1, chance).await?.pop();
+        if let (Some(claimed), Some(slot)) = (claimed, slots.into_iter().next()) {
+            probe.asks_for(&subject(&claimed.0));
+            tries.spawn(self.clone().try_and_record(claimed, slot, Some(probe)));
+        }
+        Ok(Next::Rest(POLL))
+    }
+
+    /// Gives back what is claimed and not begun.
+    async fn give_back(&self, ahead: &mut Ahead) {
+        let now = self.shared.clock.now();
+        let given_back = ahead.take(usize::MAX).map(async |(claim, flight)| {
+            self.shared.recorder.record(released(&claim, now)).await;
+            drop(flight);
+        });
+        join_all(given_back).await;
+    }
+
+    fn kind(&self) -> Kind {
+        match self.queue {
+            Queue::Bytes => Kind::Bytes,
+            Queue::Forwards => Kind::Messages,
+        }
     }
 
     fn disk_is_full(&self) -> bool {
@@ -176,16 +236,21 @@ impl Lane {
         }
     }
 
-    async fn claim(&self, limit: usize) -> Result<Vec<(Claim, Flight)>, CatalogueError> {
+    async fn is_any_due(&self) -> Result<bool, CatalogueError> {
+        let Shared { catalogue, clock, .. } = &self.shared;
+        resources::any_due(catalogue.read(), (&self.app_id, self.queue), clock.now()).await
+    }
+
+    async fn claim(&self, limit: usize, chance: f64) -> Result<Vec<(Claim, Flight)>, CatalogueError> {
         let Shared { catalogue, owner, in_flight, clock, .. } = &self.shared;
         let now = clock.now();
         let lease = Lease { owner, until: now.after(LEASE) };
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         let queue = (&self.app_id, self.queue);
-        if !resources::any_due(catalogue.read(), queue, now).await? {
+        if !self.is_any_due().await? {
             return Ok(Vec::new());
         }
-        let claims = resources::claim(catalogue.write()?, queue, lease, now, limit, fastrand::f64()).await?;
+        let claims = resources::claim(catalogue.write()?, queue, lease, now, limit, chance).await?;
         let in_flight = |claim: Claim| {
             let flight = in_flight.begin(claim.id);
             (claim, flight)
@@ -194,7 +259,12 @@ impl Lane {
     }
 
     /// One try in a task of its own, so that a fault of ours ends this try and no other.
-    async fn try_and_record(self, (claim, flight): (Claim, Flight), Slot { transfer, whole }: Slot) {
+    async fn try_and_record(
+        self,
+        (claim, flight): (Claim, Flight),
+        Slot { transfer, whole }: Slot,
+        probe: Option<Probe>,
+    ) {
         let may_have_twins = !matches!(claim.wanted, Ok(Wanted::Bytes { otherwise: None, .. }));
         let finished = self.downloader.run_isolated(claim, Transfer::holding(transfer)).await;
         let makes_due = match finished.ending {
@@ -207,7 +277,7 @@ impl Lane {
         if makes_due {
             self.shared.due.send_replace(());
         }
-        drop((flight, whole));
+        drop((flight, whole, probe));
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::listing::{Lister, NotListed};
+use super::outage::{Admission, Kind, Meaning, Outage};
 use crate::blob::space::{Room, Space};
 use crate::blob::spool::{StageError, Staging};
 use crate::blob::store::Store;
@@ -24,10 +25,11 @@ use crate::domain::id::MessageId;
 use crate::domain::reason::ReasonCode;
 use crate::domain::source::Target;
 use crate::domain::time::Timestamp;
-use crate::feishu::answer::Refusal;
+use crate::feishu::answer::{Refusal, Scope};
 use crate::feishu::client::Client;
 use crate::feishu::fetch::{Download, comes_in_parts};
 use crate::feishu::file_name::mime_of;
+use crate::feishu::limit::Priority;
 use crate::metrics::Metrics;
 
 /// What is said of bytes whose type nothing tells.
@@ -73,6 +75,8 @@ pub struct Downloader {
     limits: Limits,
     clock: Clock,
     metrics: Metrics,
+    /// Whether the app can reach the platform; nothing where each try is by itself.
+    outage: Option<Outage>,
 }
 
 impl Downloader {
@@ -87,7 +91,30 @@ impl Downloader {
         metrics: Metrics,
     ) -> Self {
         let lister = Lister::new(client.clone(), catalogue.clone(), clock.clone());
-        Self { client, lister, store, space, limits, clock, metrics }
+        Self { client, lister, store, space, limits, clock, metrics, outage: None }
+    }
+
+    /// The same downloader, whose tries share what they learn about the way to the platform.
+    #[must_use]
+    pub fn sharing(self, outage: Outage) -> Self {
+        Self { outage: Some(outage), ..self }
+    }
+
+    /// Whether questions of a kind are paused.
+    #[must_use]
+    pub fn is_paused(&self, kind: Kind) -> bool {
+        self.outage.as_ref().is_some_and(|outage| outage.is_paused(kind))
+    }
+
+    /// Whether a try that asks for this may begin, if one is due.
+    #[must_use]
+    pub fn admit(&self, kind: Kind) -> Admission {
+        self.outage.as_ref().map_or(Admission::Open, |outage| outage.admit(kind))
+    }
+
+    /// Ends every try that waits for the call budget, and every later one before it asks for anything.
+    pub fn stop_asking(&self) {
+        self.client.close();
     }
 
     /// Tries a claimed resource once. Never fails: whatever happens is an ending.
@@ -96,9 +123,10 @@ impl Downloader {
         let stopwatch = Instant::now();
         let ending = match self.try_once(claim, transfer).await {
             Ok(ending) => ending,
-            Err(refusal) => self.judge(claim, refusal),
+            Err(refusal) => self.weigh(claim, refusal),
         };
-        if !matches!(claim.wanted, Ok(Wanted::Messages { .. })) {
+        let was_tried = !matches!(ending, Ending::Released);
+        if was_tried && !matches!(claim.wanted, Ok(Wanted::Messages { .. })) {
             self.metrics.download_duration_seconds.observe(stopwatch.elapsed().as_secs_f64());
             self.metrics.count_download(ending.result());
         }
@@ -173,8 +201,12 @@ impl Downloader {
     }
 
     async fn open(&self, claim: &Claim, container: &MessageId) -> Result<Ending, Refusal> {
-        match self.lister.open(&claim.app_id, container).await {
-            Ok(()) => Ok(Ending::Opened),
+        let lister = self.lister.with_priority(Priority::of(claim.listed_at));
+        match lister.open(&claim.app_id, container).await {
+            Ok(()) => {
+                self.note_answer(Kind::Messages);
+                Ok(Ending::Opened)
+            }
             Err(NotListed::Refused(refusal)) => Err(refusal),
             Err(NotListed::Catalogue(error)) => {
                 Err(failed_here(claim, "Cannot write the messages of a forward", &chain(&error)))
@@ -209,11 +241,12 @@ impl Downloader {
     /// The answer, and the spool file for it: going on where an earlier try ended, if something is
     /// kept of it and the platform hands out the rest.
     async fn begin(&self, claim: &Claim, target: &Target, identity: &str) -> Result<(Download, Staging), Refusal> {
-        let client = self.client.for_tenant(claim.tenant_key.as_ref());
+        let client = self.client.for_tenant(claim.tenant_key.as_ref()).with_priority(Priority::of(claim.listed_at));
         if let Some(staging) = self.kept(claim, target, identity).await?
             && let Some(total) = staging.total_bytes()
         {
             if let Some(download) = client.fetch_rest(target, staging.size_bytes(), total).await? {
+                self.note_answer(Kind::Bytes);
                 tracing::info!(resource.id = %claim.id, message.id = message_id(claim), app.id = %claim.app_id,
                     received_bytes = staging.size_bytes(), total_bytes = total,
                     "Going on with resource {}", claim.id);
@@ -222,6 +255,7 @@ impl Downloader {
             staging.discard();
         }
         let download = client.fetch(target).await?;
+        self.note_answer(Kind::Bytes);
         let limit = self.limits.max_resource_bytes;
         if download.declared_bytes.is_some_and(|bytes| bytes > limit) {
             return Err(too_large(limit));
@@ -275,8 +309,32 @@ impl Downloader {
         room.map_err(|error| failed_here(claim, "The file system does not tell its free space", &error))
     }
 
+    fn note_answer(&self, kind: Kind) {
+        if let Some(outage) = &self.outage {
+            outage.note_answer(kind);
+        }
+    }
+
+    /// Decides whom a refusal concerns before it counts for the resource.
+    fn weigh(&self, claim: &Claim, refusal: Refusal) -> Ending {
+        if refusal.scope == Scope::NotAsked {
+            return Ending::Released;
+        }
+        let kind = if matches!(claim.wanted, Ok(Wanted::Messages { .. })) { Kind::Messages } else { Kind::Bytes };
+        let heed = |outage: &Outage| outage.heed(kind, &subject(claim), &refusal);
+        let meaning = self.outage.as_ref().map_or(Meaning::ItsOwn, heed);
+        match meaning {
+            Meaning::ItsOwn => self.judge(claim, refusal),
+            Meaning::KnownAlready => Ending::Released,
+            Meaning::OfTheApp { until } => match self.judge(claim, refusal) {
+                Ending::Failed { reason, upstream, .. } => Ending::Failed { reason, upstream, next_attempt_at: until },
+                ended => ended,
+            },
+        }
+    }
+
     fn judge(&self, claim: &Claim, refusal: Refusal) -> Ending {
-        let Refusal { verdict, upstream } = refusal;
+        let Refusal { verdict, upstream, .. } = refusal;
         let now = self.clock.now();
         match verdict {
             Verdict::RateLimited { wait } => {
@@ -324,6 +382,18 @@ fn conclude(
     }
 }
 
+/// A claim that is given back before anything was asked for it.
+#[must_use]
+pub fn released(claim: &Claim, now: Timestamp) -> Finished {
+    conclude(claim, (now, now), Ending::Released, Ending::Released)
+}
+
+/// What a try is about, for telling one resource's failures from everybody's.
+#[must_use]
+pub fn subject(claim: &Claim) -> String {
+    claim.id.to_string()
+}
+
 /// Which file a target is, for whoever goes on with it: the same for every try.
 fn identity(claim: &Claim, target: &Target) -> String {
     format!("{}\n{target:?}", claim.app_id)
@@ -349,7 +419,7 @@ fn message_id(claim: &Claim) -> Option<&str> {
 
 fn too_large(limit: u64) -> Refusal {
     let msg = Some(format!("larger than LARKIVE_MAX_RESOURCE_BYTES ({limit} bytes)"));
-    Refusal { verdict: Verdict::End(ReasonCode::TooLarge), upstream: Upstream { msg, ..Upstream::default() } }
+    Refusal::new(Verdict::End(ReasonCode::TooLarge), Upstream { msg, ..Upstream::default() })
 }
 
 fn log(claim: &Claim, ending: &Ending) {

@@ -14,6 +14,7 @@ use crate::domain::reason::ReasonCode;
 use crate::feishu::answer::Refusal;
 use crate::feishu::client::Client;
 use crate::feishu::event::Item;
+use crate::feishu::limit::Priority;
 
 /// Messages in one transaction: deliveries that wait for their answer get their turn in between.
 const BATCH: usize = 256;
@@ -42,6 +43,12 @@ impl Lister {
     #[must_use]
     pub fn new(client: Client, catalogue: Catalogue, clock: Clock) -> Self {
         Self { client, catalogue, clock }
+    }
+
+    /// The same lister, asking with this priority.
+    #[must_use]
+    pub fn with_priority(&self, priority: Priority) -> Self {
+        Self { client: self.client.with_priority(priority), ..self.clone() }
     }
 
     /// Asks for a message of the catalogue and archives it with everything inside it. Doing it
@@ -112,7 +119,7 @@ fn without_repetitions(items: Vec<Item>) -> Vec<Item> {
 }
 
 fn refused(reason: ReasonCode, what: &str) -> Refusal {
-    Refusal { verdict: Verdict::End(reason), upstream: Upstream { msg: Some(what.to_owned()), ..Upstream::default() } }
+    Refusal::new(Verdict::End(reason), Upstream { msg: Some(what.to_owned()), ..Upstream::default() })
 }
 
 fn recalled() -> Refusal {

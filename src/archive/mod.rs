@@ -17,6 +17,7 @@ pub mod left_over;
 pub mod listing;
 pub mod names;
 pub mod notice;
+pub mod outage;
 pub mod post;
 pub mod quote;
 pub mod recall;

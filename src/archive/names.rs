@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::outage::{Admission, Kind, Outage};
 use crate::catalogue::names::{self, Nameless, NamelessChat};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::clock::Clock;
@@ -42,6 +43,9 @@ const MEMBER_PAGES: usize = 10;
 const BEFORE_ROUND: Duration = Duration::from_millis(500);
 /// When to look for names that have grown old.
 const POLL: Duration = Duration::from_secs(60);
+/// What all questions for names are about, when it comes to whether the platform answers: they are asked
+/// one after the other and prove no more than one resource does.
+const SUBJECT: &str = "names";
 /// The pause after the catalogue failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
@@ -50,6 +54,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 pub struct Namer {
     catalogue: Catalogue,
     client: Client,
+    outage: Outage,
     app_id: AppId,
     clock: Clock,
     /// Until when nobody is asked.
@@ -118,8 +123,8 @@ impl Concern {
 impl Namer {
     /// One that has asked nobody yet.
     #[must_use]
-    pub fn new(catalogue: Catalogue, client: Client, app_id: AppId, clock: Clock) -> Self {
-        Self { catalogue, client, app_id, clock, closed: HashMap::new(), told: HashSet::new() }
+    pub fn new(catalogue: Catalogue, (client, outage): (Client, Outage), app_id: AppId, clock: Clock) -> Self {
+        Self { catalogue, client, outage, app_id, clock, closed: HashMap::new(), told: HashSet::new() }
     }
 
     /// Works until `shutdown`; `news` is told when there may be somebody new.
@@ -139,10 +144,26 @@ impl Namer {
         shutdown.run_until_cancelled(work).await;
     }
 
-    /// Looks up what is due, as far as a round goes.
+    /// Looks up what is due, as far as a round goes, unless the app is paused.
     async fn round(&mut self) -> Result<(), CatalogueError> {
+        if self.outage.is_paused(Kind::Names) && !self.is_any_due().await? {
+            return Ok(());
+        }
+        // Held until the end of this round.
+        let mut admission = self.outage.admit(Kind::Names);
+        match &mut admission {
+            Admission::Open => {}
+            Admission::Probe(probe) => probe.asks_for(SUBJECT),
+            Admission::Wait(_) => return Ok(()),
+        }
         self.name_chats().await?;
         self.name_people().await
+    }
+
+    async fn is_any_due(&self) -> Result<bool, CatalogueError> {
+        let (read, now) = (self.catalogue.read(), self.clock.now());
+        Ok(!names::chats_due(read, &self.app_id, now, 1).await?.is_empty()
+            || !names::people_due(read, &self.app_id, now, 1).await?.is_empty())
     }
 
     async fn name_chats(&mut self) -> Result<(), CatalogueError> {
@@ -160,7 +181,7 @@ impl Namer {
     async fn ask_for_chat(&mut self, chat: &NamelessChat) -> Result<Option<String>, Timestamp> {
         let desk = Desk { directory: Directory::Chats, tenant_key: chat.tenant_key.clone() };
         let client = self.client_at(&desk)?;
-        let answer = client.chat_name(&chat.chat_id).await;
+        let answer = client.chat_name(&chat.chat_id).await.inspect(|_| self.outage.note_answer(Kind::Names));
         answer.map_err(|refusal| self.clock.now().after(self.weigh(desk, &refusal).rest()))
     }
 
@@ -213,6 +234,9 @@ impl Namer {
         let due = names::members_due(self.catalogue.read(), &self.app_id, chat_id, now).await?;
         let Some(client) = self.client_at(&desk).ok().filter(|_| due) else { return Ok(HashSet::new()) };
         let (members, refusal) = read_members(&client, chat_id, &wanted).await;
+        if refusal.is_none() {
+            self.outage.note_answer(Kind::Names);
+        }
         let rest = refusal.map_or(MEMBERS_REST_FOR, |refusal| self.weigh(desk, &refusal).rest());
         let mut transaction = self.catalogue.begin().await?;
         names::name_people(&mut transaction, &self.app_id, &members, now.after(GOOD_FOR)).await?;
@@ -238,7 +262,10 @@ impl Namer {
             Err(until) => (Vec::new(), None, until),
             Ok(client) => match client.people(people).await {
                 // Who is left out of an answer has no name that this app may see.
-                Ok(named) => (named, None, now.after(Concern::One.rest())),
+                Ok(named) => {
+                    self.outage.note_answer(Kind::Names);
+                    (named, None, now.after(Concern::One.rest()))
+                }
                 Err(refusal) => {
                     let concern = self.weigh(desk.clone(), &refusal);
                     (Vec::new(), Some(concern), now.after(concern.rest()))
@@ -265,6 +292,8 @@ impl Namer {
 
     /// Decides whom a refusal concerns, and closes the desk for a while if it is everybody.
     fn weigh(&mut self, desk: Desk, refusal: &Refusal) -> Concern {
+        // Whatever it means for the app, a name rests as its verdict says.
+        let _ = self.outage.heed(Kind::Names, SUBJECT, refusal);
         let concern = Concern::of(refusal);
         let (app_id, now, upstream) = (&self.app_id, self.clock.now(), &refusal.upstream);
         let directory = desk.directory;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::listing::{Lister, NotListed};
+use super::outage::{Admission, Kind, Meaning, Outage};
 use crate::catalogue::quotes::{self, Outcome, Unseen};
 use crate::catalogue::{Catalogue, CatalogueError, cleared};
 use crate::clock::Clock;
@@ -33,6 +34,7 @@ pub struct Quoter {
     catalogue: Catalogue,
     app_id: AppId,
     lister: Lister,
+    outage: Outage,
     clock: Clock,
     /// Told when resources may have become due; also when there may be something quoted.
     due: watch::Sender<()>,
@@ -41,8 +43,14 @@ pub struct Quoter {
 impl Quoter {
     /// A quoter that tells `due` when it has found resources.
     #[must_use]
-    pub fn new(catalogue: Catalogue, app_id: AppId, lister: Lister, clock: Clock, due: watch::Sender<()>) -> Self {
-        Self { catalogue, app_id, lister, clock, due }
+    pub fn new(
+        catalogue: Catalogue,
+        app_id: AppId,
+        (lister, outage): (Lister, Outage),
+        clock: Clock,
+        due: watch::Sender<()>,
+    ) -> Self {
+        Self { catalogue, app_id, lister, outage, clock, due }
     }
 
     /// Asks until `shutdown`.
@@ -70,16 +78,32 @@ impl Quoter {
         }
     }
 
-    /// Asks for one quoted message, if any is due; returns whether one was.
+    /// Asks for one quoted message, if any is due and the app is not paused; returns whether one was.
     ///
     /// # Errors
     /// If the catalogue fails.
     pub async fn step(&self) -> Result<bool, CatalogueError> {
         let asked_at = self.clock.now();
         let Some(unseen) = quotes::next(&self.catalogue, &self.app_id, asked_at).await? else { return Ok(false) };
+        // Held until the end of this step.
+        let mut admission = self.outage.admit(Kind::Messages);
+        match &mut admission {
+            Admission::Open => {}
+            Admission::Probe(probe) => probe.asks_for(unseen.message_id.as_str()),
+            Admission::Wait(_) => return Ok(false),
+        }
         let outcome = match self.lister.archive(&self.app_id, &unseen.message_id, &unseen.surroundings).await {
-            Ok(()) => Outcome::Found,
-            Err(NotListed::Refused(refusal)) => self.judge(&unseen, refusal),
+            Ok(()) => {
+                self.outage.note_answer(Kind::Messages);
+                Outcome::Found
+            }
+            Err(NotListed::Refused(refusal)) => {
+                match self.outage.heed(Kind::Messages, unseen.message_id.as_str(), &refusal) {
+                    Meaning::ItsOwn => self.judge(&unseen, refusal),
+                    // It stays due and counts no try: there are few, and none was the message's fault.
+                    Meaning::OfTheApp { .. } | Meaning::KnownAlready => return Ok(false),
+                }
+            }
             // Only this message is refused: the others shall not wait behind it.
             Err(NotListed::Catalogue(error)) if error.is_about_the_rows() => {
                 tracing::error!(message.id = %unseen.message_id, app.id = %self.app_id, error = %chain(&error),
@@ -108,7 +132,7 @@ impl Quoter {
     }
 
     fn judge(&self, unseen: &Unseen, refusal: Refusal) -> Outcome {
-        let Refusal { verdict, upstream } = refusal;
+        let Refusal { verdict, upstream, .. } = refusal;
         let tries = unseen.attempts + 1;
         let later = |reason, wait, upstream| {
             let next_attempt_at = self.clock.now().after(wait);

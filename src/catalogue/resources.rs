@@ -234,6 +234,8 @@ pub struct Claim {
     pub rate_waits: u32,
     /// When the first of these failures was.
     pub failing_since: Option<Timestamp>,
+    /// When its message was sent, else when it was first seen.
+    pub listed_at: Timestamp,
 }
 
 /// Bytes that turned out to be missing or wrong.
@@ -284,7 +286,7 @@ const IS_FIRST_OF_ITS_TWINS: &str = "(r.download_message_id IS NULL OR NOT EXIST
 
 const CLAIMED_COLUMNS: &str =
     "RETURNING resource_row_id, app_id, tenant_key, source, owner, download_message_id, type, key, role, \
-     index_asked, file_name, failures, failures_alike, reason_code, rate_waits, failing_since, \
+     index_asked, file_name, failures, failures_alike, reason_code, rate_waits, failing_since, listed_at, \
      iif(stored_at IS NULL, sha256, NULL) AS lost, size_bytes, mime, \
      CASE WHEN source = 'message' THEN owner ELSE (
          SELECT m.message_id FROM messages AS m WHERE m.message_row_id = resources.message_row_id
@@ -464,6 +466,7 @@ fn read_claim(row: &SqliteRow) -> Result<Claim, CatalogueError> {
         failed_alike: reason.map(|reason| (reason, alike)),
         rate_waits: row.try_get("rate_waits")?,
         failing_since: failing_since.and_then(Timestamp::from_unix_ms),
+        listed_at: Timestamp::from_unix_ms(row.try_get("listed_at")?).unwrap_or(Timestamp::EPOCH),
     })
 }
 

@@ -46,6 +46,19 @@ const LOG_ID: &str = "x-tt-logid";
 /// What stands in for it when a gateway answered instead.
 const REQUEST_IDS: [&str; 2] = ["x-request-id", "request-id"];
 
+/// Whom it concerns that something was not handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// What was asked for.
+    Subject,
+    /// It, or everything: no answer came, or 5xx.
+    Unclear,
+    /// Whatever the app may ask for: there is no connection, or no token.
+    App,
+    /// Nobody: nothing was asked, because the archive stops or the app is paused.
+    NotAsked,
+}
+
 /// The platform did not hand out what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -53,6 +66,8 @@ pub struct Refusal {
     pub verdict: Verdict,
     /// What the platform said.
     pub upstream: Upstream,
+    /// Whom it concerns.
+    pub scope: Scope,
 }
 
 impl Refusal {
@@ -60,14 +75,20 @@ impl Refusal {
     #[must_use]
     pub fn custom_apps_only() -> Self {
         let msg = Some("this API is for custom apps only; nothing was asked".to_owned());
-        Self { verdict: Verdict::End(ReasonCode::CustomAppsOnly), upstream: Upstream { msg, ..Upstream::default() } }
+        Self::new(Verdict::End(ReasonCode::CustomAppsOnly), Upstream { msg, ..Upstream::default() })
     }
 
     /// It failed on our side of the wire, so the platform has said nothing. What failed belongs in
     /// the log.
     #[must_use]
     pub fn failed_here() -> Self {
-        Self { verdict: Verdict::Retry(ReasonCode::LocalFailure), upstream: Upstream::default() }
+        Self::new(Verdict::Retry(ReasonCode::LocalFailure), Upstream::default())
+    }
+
+    /// A refusal of what was asked for.
+    #[must_use]
+    pub fn new(verdict: Verdict, upstream: Upstream) -> Self {
+        Self { verdict, upstream, scope: Scope::Subject }
     }
 
     /// The reason that goes with its verdict.
@@ -85,13 +106,26 @@ pub(super) struct Rejection {
     pub(super) upstream: Upstream,
     /// How long the platform asked to wait.
     pub(super) wait: Option<Duration>,
+    /// Whom it concerns.
+    pub(super) scope: Scope,
 }
 
 impl Rejection {
     /// A refusal that is not the platform's own word but follows from what happened.
     pub(super) fn new(class: Class, upstream: &Upstream, what_happened: impl Into<String>) -> Self {
         let upstream = Upstream { msg: Some(what_happened.into()), ..upstream.clone() };
-        Self { class, upstream, wait: None }
+        Self { class, upstream, wait: None, scope: Scope::Subject }
+    }
+
+    /// Nothing was asked, and whoever wanted to ask gives it back.
+    pub(super) fn not_asked() -> Self {
+        let class = Class::Retry(ReasonCode::UpstreamError);
+        Self { scope: Scope::NotAsked, ..Self::new(class, &Upstream::default(), "nothing was asked") }
+    }
+
+    /// The same, concerning others.
+    pub(super) fn concerning(self, scope: Scope) -> Self {
+        Self { scope, ..self }
     }
 
     /// The transfer did not bring the bytes it promised.
@@ -114,7 +148,8 @@ impl Rejection {
 
 impl From<Rejection> for Refusal {
     fn from(rejection: Rejection) -> Self {
-        Self { verdict: rejection.class.verdict(rejection.wait), upstream: rejection.upstream }
+        let Rejection { class, upstream, wait, scope } = rejection;
+        Self { verdict: class.verdict(wait), upstream, scope }
     }
 }
 
@@ -298,9 +333,12 @@ fn rejection(headers: &HeaderMap, upstream: &Upstream, code: Option<i64>, error:
         msg: msg.map(|msg| msg.chars().take(MAX_MSG_CHARS).collect::<String>().replace('\0', "\u{fffd}")),
         log_id: log_id_in(headers, log_id_in_body),
     };
-    let class = classify(code, upstream.http_status.unwrap_or_default());
+    let status = upstream.http_status.unwrap_or_default();
+    let class = classify(code, status);
     let wait = (class == Class::RateLimited).then(|| wait_in(headers)).flatten();
-    Rejection { class, upstream, wait }
+    let is_fault = status >= 500 && class == Class::Retry(ReasonCode::UpstreamError);
+    let scope = if is_fault { Scope::Unclear } else { Scope::Subject };
+    Rejection { class, upstream, wait, scope }
 }
 
 /// What went wrong with a request, down to its first cause, without the URL.

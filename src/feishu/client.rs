@@ -15,15 +15,17 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RANGE};
 use reqwest::redirect;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use url::Url;
 
-use super::answer::{Answer, Refusal, Rejection, describe};
+use super::answer::{Answer, Refusal, Rejection, Scope, describe};
 use super::app_ticket::{TicketBox, Tickets};
 use super::code::Class;
 use super::grant::{Applicant, Grant};
-use super::limit::{Budget, Limiter, Permit};
+use super::limit::{Budget, Limiter, Permit, Priority};
 use super::outbound::Outbound;
 use super::platform_time::PlatformTime;
 use super::token::{Token, Tokens};
@@ -44,6 +46,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the API is left alone after a rate limit that names no wait.
 const PAUSE_WITHOUT_RESET: Duration = Duration::from_secs(1);
+/// How long an answer may take to begin once nothing else is asked any more.
+const BEGINS_WITHIN: Duration = Duration::from_secs(1);
 /// How long a JSON answer may take as a whole, so that it cannot drip for weeks.
 pub(super) const JSON_WITHIN: Duration = Duration::from_secs(2 * 60);
 /// What the platform allows for looking people up: less than its usual budget.
@@ -71,9 +75,10 @@ pub struct ClientSettings {
     pub outbound: Outbound,
 }
 
-/// A client for one app. Clones share its token, its budgets and its connections.
+/// A client for one app. Clones share its token, its budgets and its connections. What it asks for
+/// waits in the line of the budget by its priority.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<Inner>, Priority);
 
 struct Inner {
     http: reqwest::Client,
@@ -87,9 +92,19 @@ struct Inner {
     tenants: Option<Tenants>,
     budget: Budget,
     limiters: Limiters,
+    line: Arc<Line>,
     idle_timeout: Duration,
     metrics: Metrics,
     time: PlatformTime,
+}
+
+/// What ends the waiting of an app's calls, whichever tenant they are for.
+#[derive(Default)]
+struct Line {
+    /// Rung for those that wait just then.
+    released: Notify,
+    /// Nothing is asked any more.
+    closed: CancellationToken,
 }
 
 /// A store app's clients, one for each tenant that has shown up. There are as many as companies
@@ -209,11 +224,18 @@ impl Client {
             tenants,
             budget,
             limiters,
+            line: Arc::default(),
             idle_timeout,
             metrics,
             time,
         };
-        Ok(Self(Arc::new(inner)))
+        Ok(Self(Arc::new(inner), Priority::default()))
+    }
+
+    /// The same client, asking for something of this priority.
+    #[must_use]
+    pub fn with_priority(&self, priority: Priority) -> Self {
+        Self(Arc::clone(&self.0), priority)
     }
 
     /// The client that asks in a tenant's name: for a store app one with the tenant's own tokens
@@ -223,7 +245,19 @@ impl Client {
         let (Some(tenants), Some(tenant_key)) = (&self.0.tenants, tenant_key) else { return self.clone() };
         // Nothing panics under this lock; if it did, the map would still be whole.
         let mut clients = tenants.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.entry(tenant_key.clone()).or_insert_with(|| self.within(tenants, tenant_key)).clone()
+        clients.entry(tenant_key.clone()).or_insert_with(|| self.within(tenants, tenant_key)).with_priority(self.1)
+    }
+
+    /// Sends everybody away who waits for the budget now, in whichever tenant's name: nothing is asked
+    /// for them.
+    pub fn release_waiting(&self) {
+        self.0.line.released.notify_waiters();
+    }
+
+    /// Sends everybody away who waits, and whoever comes: nothing is asked any more. What is being
+    /// answered goes on; a call whose answer does not begin at once is given up.
+    pub fn close(&self) {
+        self.0.line.closed.cancel();
     }
 
     /// Whether this is a store app's client without a tenant: it can ask for nothing.
@@ -233,9 +267,9 @@ impl Client {
     }
 
     fn within(&self, tenants: &Tenants, tenant_key: &TenantKey) -> Self {
-        let Inner { http, base_url, app_id, helpdesk, budget, idle_timeout, metrics, time, .. } = self.0.as_ref();
+        let Inner { http, base_url, app_id, helpdesk, budget, line, idle_timeout, metrics, time, .. } = self.0.as_ref();
         let grant = Grant::Tenant(tenants.own.clone(), tenant_key.clone());
-        Self(Arc::new(Inner {
+        let inner = Inner {
             http: http.clone(),
             base_url: base_url.clone(),
             app_id: app_id.clone(),
@@ -245,10 +279,12 @@ impl Client {
             tenants: None,
             budget: *budget,
             limiters: Limiters::new(*budget),
+            line: line.clone(),
             idle_timeout: *idle_timeout,
             metrics: metrics.clone(),
             time: time.clone(),
-        }))
+        };
+        Self(Arc::new(inner), Priority::default())
     }
 
     /// The address of an API: the base URL and these segments, each encoded.
@@ -278,14 +314,14 @@ impl Client {
 
     /// Sends a call; once more with a new token if the first one is refused.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, Rejection> {
-        let token = self.0.tokens.get().await?;
+        let token = self.token().await?;
         let first = self.send_once(call, &token).await;
         if !is_token_refused(&first) {
             return first;
         }
         warn!(app.id = %self.0.app_id, api = call.api.name(), "The platform refused the token; fetching a new one");
         self.0.tokens.evict(&token).await;
-        let token = self.0.tokens.get().await?;
+        let token = self.token().await?;
         let second = self.send_once(call, &token).await;
         if let Err(rejection) = &second
             && is_token_refused(&second)
@@ -297,6 +333,19 @@ impl Client {
             );
         }
         second
+    }
+
+    /// A token, unless nothing is asked any more. If there is none, that concerns the whole app, but
+    /// for what a person has to mend: then each resource says so.
+    async fn token(&self) -> Result<Token, Rejection> {
+        let closed = &self.0.line.closed;
+        let token = closed.run_until_cancelled(self.0.tokens.get()).await.unwrap_or(Err(Rejection::not_asked()));
+        token.map_err(|rejection| match rejection.class {
+            Class::Retry(_) | Class::RetryFewTimes(_) if rejection.scope != Scope::NotAsked => {
+                rejection.concerning(Scope::App)
+            }
+            _ => rejection,
+        })
     }
 
     async fn send_once(&self, call: &Call, token: &Token) -> Result<Answer, Rejection> {
@@ -316,9 +365,15 @@ impl Client {
         answer.inspect_err(|rejection| self.heed_rate_limit(call.api, rejection))
     }
 
-    /// Waits for a place in the budget, or learns that the wait is too long for waiting in line.
+    /// Waits for a place in the budget, or learns that the wait is too long for waiting in line, or
+    /// is sent away.
     async fn permit(&self, api: Api) -> Result<Permit, Rejection> {
-        let permit = self.0.limiters.of(api).acquire().await;
+        let permit = tokio::select! {
+            biased;
+            () = self.0.line.closed.cancelled() => return Err(Rejection::not_asked()),
+            () = self.0.line.released.notified() => return Err(Rejection::not_asked()),
+            permit = self.0.limiters.of(api).acquire(self.1) => permit,
+        };
         let waited = permit.as_ref().map_or_else(|paused| paused.0, |permit| permit.waited);
         self.0.metrics.rate_limit_wait_seconds.inc_by(waited.as_secs_f64());
         permit.map_err(|paused| Rejection {
@@ -342,14 +397,27 @@ impl Client {
             request = request.header(RANGE, format!("bytes={first}-{last}"));
         }
         let nothing = Upstream::default();
-        let Ok(sent) = timeout(self.0.idle_timeout, request.send()).await else {
-            return Err(Rejection::broken(&nothing, "no answer came in time"));
+        let sent = tokio::select! {
+            sent = timeout(self.0.idle_timeout, request.send()) => sent,
+            () = self.given_up() => return Err(Rejection::not_asked()),
+        };
+        let Ok(sent) = sent else {
+            return Err(Rejection::broken(&nothing, "no answer came in time").concerning(Scope::Unclear));
         };
         sent.inspect(|answer| self.0.time.hear(answer.headers())).map_err(|error| {
-            let unreachable = error.is_connect();
-            let class = if unreachable { ReasonCode::UpstreamError } else { ReasonCode::TransferBroken };
-            Rejection::new(Class::Retry(class), &nothing, describe(error))
+            let (reason, scope) = if error.is_connect() {
+                (ReasonCode::UpstreamError, Scope::App)
+            } else {
+                (ReasonCode::TransferBroken, Scope::Unclear)
+            };
+            Rejection::new(Class::Retry(reason), &nothing, describe(error)).concerning(scope)
         })
+    }
+
+    /// Until nothing is asked any more and an answer had a moment to begin.
+    async fn given_up(&self) {
+        self.0.line.closed.cancelled().await;
+        sleep(BEGINS_WITHIN).await;
     }
 
     fn heed_rate_limit(&self, api: Api, rejection: &Rejection) {

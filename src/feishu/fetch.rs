@@ -47,8 +47,8 @@ pub struct Download {
 }
 
 enum Body {
-    Whole(Answer),
-    Parts(Parts),
+    Whole(Box<Answer>),
+    Parts(Box<Parts>),
 }
 
 impl Client {
@@ -79,7 +79,7 @@ impl Client {
     /// What the platform's refusal, or the broken connection, means for the resource.
     pub async fn fetch_rest(&self, target: &Target, position: u64, total: u64) -> Result<Option<Download>, Refusal> {
         let parts = Parts::from(self.clone(), self.call_for(target)?, position, total).await?;
-        Ok(parts.map(|parts| Download::new(Body::Parts(parts))))
+        Ok(parts.map(|parts| Download::new(Body::Parts(Box::new(parts)))))
     }
 
     /// A whole file; should the transfer of a large one break off, ranges bring the rest. Without a
@@ -87,7 +87,7 @@ impl Client {
     fn fetch_with_repairs(&self, call: Call, answer: Answer) -> Result<Download, Rejection> {
         match answer.declared_bytes() {
             Some(total) if total >= REPAIRED_FROM_BYTES && answer.status() == StatusCode::OK => {
-                Ok(Download::new(Body::Parts(Parts::of_whole(self.clone(), call, answer, total))))
+                Ok(Download::new(Body::Parts(Box::new(Parts::of_whole(self.clone(), call, answer, total)))))
             }
             _ => Download::whole(answer),
         }
@@ -99,7 +99,7 @@ impl Client {
         if first.status() == StatusCode::OK {
             return Download::whole(first);
         }
-        Ok(Download::new(Body::Parts(Parts::new(self.clone(), call, first)?)))
+        Ok(Download::new(Body::Parts(Box::new(Parts::new(self.clone(), call, first)?))))
     }
 
     /// The one place that knows which API serves which target.
@@ -163,7 +163,7 @@ impl Download {
         if answer.status() != StatusCode::OK {
             return Err(Rejection::broken(&answer.upstream, "a part came although the whole was asked for"));
         }
-        Ok(Self::new(Body::Whole(answer)))
+        Ok(Self::new(Body::Whole(Box::new(answer))))
     }
 
     fn new(body: Body) -> Self {

@@ -257,9 +257,14 @@ impl TestApp {
 
     /// Moves the clock and does what has become due by that.
     pub async fn advance(&self, span: Duration) {
+        self.pass(span);
+        self.drain().await;
+    }
+
+    /// Moves the clock and tells everybody, without waiting for what they make of it.
+    pub fn pass(&self, span: Duration) {
         self.clock.set(self.clock.now().after(span));
         (self.wake)();
-        self.drain().await;
     }
 
     /// Every resource, newest first.

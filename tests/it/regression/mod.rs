@@ -1,6 +1,7 @@
 //! What went wrong once. Each test is named after it.
 
 mod answers;
+mod backlog;
 mod codes;
 mod confinement;
 mod connections;
@@ -15,6 +16,7 @@ mod log;
 mod logs;
 mod network;
 mod open_files;
+mod outage;
 mod questions;
 mod requeue;
 mod stopping;
