@@ -5,7 +5,7 @@
 //! their state. (Elsewhere this is called a circuit breaker.)
 //!
 //! No connection and no token concern the whole app at once. Without an answer, or with 5xx, it may as
-//! well be the one resource that was asked for: only when [`SUBJECTS_IN_A_ROW`] different ones of a kind
+//! well be the one resource that was asked for: only when `SUBJECTS_IN_A_ROW` different ones of a kind
 //! have failed like that and none was answered in between, it is the platform, and whoever asks for that
 //! kind is paused. So no single resource can pause anybody, however often it fails, and where only one of
 //! the platform's services is down the others are used.
