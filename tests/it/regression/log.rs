@@ -90,7 +90,6 @@ async fn a_question_whose_answer_nobody_took_held_the_log_for_ever() {
     write(&mut writer, 160).await;
     let log = workplace.path("data/larkive.db-wal");
     until("the log starts over", async || (std::fs::metadata(&log).unwrap().len() as f64) < LONG).await;
-    assert!(asking.try_wait().unwrap().is_none(), "what was answered still waits for somebody to take it");
     drop(answer);
     asking.wait().unwrap();
     serving.stop().ended(0);
