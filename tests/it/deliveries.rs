@@ -47,7 +47,7 @@ async fn one_bad_event_never_stops_another() {
     assert_eq!(unparsed.len(), 10);
     assert_eq!(unparsed[0]["error"], "event.message.message_id is missing");
     assert_eq!(unparsed[0]["event_type"], "im.message.receive_v1");
-    assert_eq!(app.metric("larkive_events_total{result=\"unparsed\"}").await, Some(10.0));
+    app.until_metric("larkive_events_total{result=\"unparsed\"}", 10.0).await;
 }
 
 /// A connection from outside, which has made the catalogue refuse this message.
@@ -101,7 +101,7 @@ async fn a_backlog_is_expanded_to_the_last_delivery_around_one_that_is_refused()
     assert_eq!(app.count("SELECT COUNT(*) FROM resources WHERE reason_code = 'sticker_not_offered'").await, expanded);
     assert_eq!(app.count("SELECT SUM(messages) FROM v_chats").await, expanded);
     assert_eq!(listed(&app, "?result=unparsed").await[0]["message_id"], "om_1500");
-    assert_eq!(app.metric("larkive_events_total{result=\"unparsed\"}").await, Some(1.0));
+    app.until_metric("larkive_events_total{result=\"unparsed\"}", 1.0).await;
 
     app.deliver(&event::image("om_after", &Media::Png.key(1))).await;
     app.drain().await;
@@ -166,7 +166,7 @@ async fn authentic_events_without_use_are_kept_and_counted() {
     app.drain().await;
     let kept = listed(&app, "?result=ignored").await;
     assert_eq!((kept.len(), &kept[0]["event_type"]), (1, &json!("im.message.message_read_v1")));
-    assert_eq!(app.metric("larkive_events_total{result=\"ignored\"}").await, Some(1.0));
+    app.until_metric("larkive_events_total{result=\"ignored\"}", 1.0).await;
     assert_eq!(app.count("SELECT COUNT(*) FROM messages").await, 0);
 }
 

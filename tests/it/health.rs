@@ -29,6 +29,7 @@ async fn every_promised_metric_is_there_with_the_right_value() {
         app.sender.post(&app.sender.sealed(&question, sealing)).await.unwrap();
     }
     app.drain().await;
+    app.until_metric("larkive_events_total{result=\"duplicate\"}", 1.0).await;
     for (name, value) in [
         ("larkive_events_total{result=\"accepted\"}", 5.0),
         ("larkive_events_total{result=\"duplicate\"}", 1.0),

@@ -364,6 +364,18 @@ impl TestApp {
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
+    /// Waits until a metric has this value: rows can be seen before they are counted.
+    pub async fn until_metric(&self, name: &str, value: f64) {
+        let mut patience = Patience::new();
+        loop {
+            match self.metric(name).await {
+                Some(found) if (found - value).abs() < f64::EPSILON => return,
+                other => patience.note(&format!("{name} is {value}"), other),
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// A number out of the catalogue.
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.catalogue.read()).await.unwrap()
