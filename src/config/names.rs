@@ -62,6 +62,7 @@ settings! {
     VERIFICATION_TOKEN = "FEISHU_VERIFICATION_TOKEN", Secret,
         Means("required by serve and trigger"), "<Verification Token of the developer console>";
     BASE_URL = "FEISHU_BASE_URL", Plain, Default("https://open.feishu.cn"), "https://open.larksuite.com";
+    EVENTS = "FEISHU_EVENTS", Later, Means("not available in this version"), "webhook";
     HELPDESK_ID = "FEISHU_HELPDESK_ID", Plain,
         Means("ticket images cannot be fetched"), "6939771743531696147";
     HELPDESK_TOKEN = "FEISHU_HELPDESK_TOKEN", Secret,

@@ -109,6 +109,7 @@ fn every_value_is_checked_and_answered_with_an_example() {
         ("LARKIVE_MIN_FREE_BYTES", "1 XB", "not a size"),
         ("LARKIVE_ON_RECALL", "drop", "there are keep, hide"),
         ("LARKIVE_LOG_FORMAT", "xml", "there are text, json"),
+        ("FEISHU_EVENTS", "connection", "not available in this version"),
         ("LARKIVE_BACKFILL_ON_JOIN", "30d", "not available in this version"),
         ("LARKIVE_VERIFY_EVERY", "off", "not available in this version"),
         ("LARKIVE_ALERT_CHAT", "oc_1", "not available in this version"),
