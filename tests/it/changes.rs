@@ -136,7 +136,6 @@ async fn what_is_no_place_in_the_feed_is_refused() {
         ("limit=0", "bad_value"),
         ("limit=201", "bad_value"),
         ("cursor=1", "unknown_parameter"),
-        ("after=1", "bad_cursor"),
     ] {
         let answer = app.api(&format!("/api/v1/changes?{query}")).await;
         assert_eq!(answer.status(), 400, "{query}");
@@ -144,4 +143,13 @@ async fn what_is_no_place_in_the_feed_is_refused() {
         assert_eq!(problem["code"], code, "{query}: {problem}");
     }
     assert_eq!(app.json("/api/v1/changes").await, json!({"items": [], "next_after": 0}));
+}
+
+#[tokio::test]
+async fn who_was_told_more_than_is_here_hears_that_the_feed_began_anew() {
+    let app = spawn_app().await;
+    let answer = app.api("/api/v1/changes?after=1").await;
+    assert_eq!(answer.status(), 410);
+    let problem: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!(problem["code"], "feed_restarted", "{problem}");
 }

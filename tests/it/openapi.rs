@@ -121,7 +121,7 @@ async fn answers_are_what_the_document_promises() {
         ("/api/v1/chats", "get", "/api/v1/chats".to_owned(), 200),
         ("/api/v1/stats", "get", "/api/v1/stats".to_owned(), 200),
         ("/api/v1/changes", "get", "/api/v1/changes?after=0".to_owned(), 200),
-        ("/api/v1/changes", "get", "/api/v1/changes?after=99999".to_owned(), 400),
+        ("/api/v1/changes", "get", "/api/v1/changes?after=99999".to_owned(), 410),
         ("/api/v1/events", "get", "/api/v1/events".to_owned(), 200),
         ("/api/v1/events/{id}/replay", "post", format!("/api/v1/events/{event}/replay"), 202),
         ("/api/v1/events/{id}/replay", "post", "/api/v1/events/e1/replay".to_owned(), 404),

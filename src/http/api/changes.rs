@@ -1,5 +1,6 @@
 //! The change feed: for systems that follow the archive.
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::parameters::{Paging, pairs, unknown};
@@ -44,7 +45,7 @@ fn number(value: &str) -> Result<i64, Problem> {
 impl From<ChangesError> for Problem {
     fn from(error: ChangesError) -> Self {
         match error {
-            ChangesError::Ahead { .. } => Self::bad_request("bad_cursor", format!("after: {error}")),
+            ChangesError::Ahead { .. } => Self::new(StatusCode::GONE, "feed_restarted", format!("after: {error}")),
             ChangesError::Catalogue(error) => error.into(),
         }
     }

@@ -127,7 +127,8 @@ fn of_everything_else() -> [Endpoint; 6] {
                 limit("The most changes that are looked at."),
             ])
             .answers::<Changes>(200, "What has changed; no items if nothing has.")
-            .refuses(400, "A parameter or value does not fit, or (`bad_cursor`) `after` lies behind the last change."),
+            .refuses(400, "A parameter or value does not fit.")
+            .refuses(410, "`feed_restarted`: `after` lies behind the last change, so the numbers began anew."),
         Endpoint::read("/v1/events", "List deliveries", |route| route.to(events::list))
             .about("Every authentic event, newest first, also those that could not be read.")
             .takes([results()])
