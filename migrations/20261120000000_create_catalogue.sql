@@ -70,6 +70,7 @@ CREATE TABLE messages (
     sent_at        INTEGER,
     seen_at        INTEGER NOT NULL,
     recalled_at    INTEGER,
+    recalled_by    TEXT,
     hidden         INTEGER NOT NULL DEFAULT 0 CHECK (hidden IN (0, 1)),
     CONSTRAINT message_identity UNIQUE (app_id, message_id)
 ) STRICT;
@@ -291,7 +292,8 @@ SELECT
     r.seen_at,
     r.stored_at,
     m.recalled_at,
-    COALESCE(m.hidden, 0) AS hidden
+    COALESCE(m.hidden, 0) AS hidden,
+    m.recalled_by
 FROM resources AS r
 LEFT JOIN messages AS m ON m.message_row_id = r.message_row_id
 LEFT JOIN chats AS c ON c.app_id = r.app_id AND c.chat_id = r.chat_id
@@ -323,7 +325,8 @@ SELECT
     (SELECT COUNT(*) FROM resources AS r WHERE r.message_row_id = m.message_row_id) AS resources,
     m.sent_at,
     m.seen_at,
-    m.recalled_at
+    m.recalled_at,
+    m.recalled_by
 FROM messages AS m
 LEFT JOIN chats AS c ON c.app_id = m.app_id AND c.chat_id = m.chat_id
 LEFT JOIN senders AS s ON s.app_id = m.app_id AND s.open_id = m.sender_open_id;

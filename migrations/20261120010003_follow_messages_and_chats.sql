@@ -17,7 +17,6 @@ CREATE TABLE recall_policy (
 ) STRICT;
 INSERT INTO recall_policy (only_row, hide) VALUES (1, 0);
 
-ALTER TABLE messages ADD COLUMN recalled_by TEXT;
 CREATE INDEX messages_recalled ON messages (message_row_id) WHERE recalled_at IS NOT NULL;
 
 -- A message and its recall find each other in whichever order they come.

@@ -11,7 +11,7 @@ use crate::support::{ADMIN_TOKEN, Options, TestApp, sha256, spawn_app, spawn_app
 /// Every member of a resource in JSON.
 const MEMBERS: &str = "id app_id tenant_key source message_id chat_id chat_name chat_type thread_id sender \
      message_type role key type file_name mime size_bytes sha256 state reason_code reason remedy upstream attempts \
-     next_attempt_at sent_at seen_at stored_at recalled_at download_message_id";
+     next_attempt_at sent_at seen_at stored_at recalled_at recalled_by download_message_id";
 
 async fn ask(app: &TestApp, method: Method, path: &str, headers: &[(&str, &str)]) -> Response {
     let request = app.http.request(method, format!("http://{}{path}", app.admin_address)).bearer_auth(ADMIN_TOKEN);

@@ -20,9 +20,9 @@ use crate::support::{TestApp, spawn_app};
 const V_RESOURCES: &str = "id app_id tenant_key source message_id download_message_id chat_id chat_name chat_type \
      thread_id sender_open_id sender_name sender_type message_type role key type file_name mime size_bytes sha256 \
      blob_path state reason_code reason remedy_zh remedy_en upstream_http_status upstream_code upstream_msg \
-     upstream_log_id attempts next_attempt_at sent_at seen_at stored_at recalled_at hidden";
+     upstream_log_id attempts next_attempt_at sent_at seen_at stored_at recalled_at hidden recalled_by";
 const V_MESSAGES: &str = "app_id tenant_key message_id chat_id chat_name chat_type thread_id parent_id sender_open_id \
-     sender_name sender_type message_type text problem resources sent_at seen_at recalled_at";
+     sender_name sender_type message_type text problem resources sent_at seen_at recalled_at recalled_by";
 const V_CHATS: &str =
     "app_id chat_id chat_name chat_type bot_in_chat messages resources stored pending failed bytes last_message_at";
 

@@ -86,6 +86,13 @@ async fn stored_bytes_stay_when_the_message_is_recalled() {
 
     let resource = app.assert_stored(&key).await.resource;
     assert_eq!(resource.recalled_at, Some(first), "the first recall counts");
+    assert_eq!(resource.recalled_by.as_deref(), Some("message_owner"));
+    for view in ["v_resources", "v_messages"] {
+        let others = format!("SELECT COUNT(*) FROM {view} WHERE recalled_by IS NOT 'message_owner'");
+        let others: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(others)).fetch_one(app.catalogue.read()).await.unwrap();
+        assert_eq!(others, 0, "{view}");
+    }
     let message = &get(&app, "/api/v1/messages/om_1").await["items"][0];
     assert_eq!((&message["recalled_at"], &message["recalled_by"]), (&json!(first), &json!("message_owner")));
     assert_eq!(app.platform.requests_for(&key), 1);

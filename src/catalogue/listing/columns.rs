@@ -43,6 +43,7 @@ pub const COLUMNS: &[&str] = &[
     "stored_at",
     "recalled_at",
     "hidden",
+    "recalled_by",
 ];
 
 /// The values under [`COLUMNS`]; nothing for nothing.
@@ -89,6 +90,7 @@ pub fn values(resource: &Resource) -> Vec<Cell> {
         Cell::text(resource.recalled_at),
         // What is hidden is in the view and never in a listing.
         Cell::number(Some(0)),
+        Cell::text(resource.recalled_by.as_ref()),
     ]
 }
 

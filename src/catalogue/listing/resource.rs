@@ -86,6 +86,8 @@ pub struct Resource {
     pub stored_at: Option<Timestamp>,
     /// When its message was recalled.
     pub recalled_at: Option<Timestamp>,
+    /// Who recalled it, in the platform's words, such as `message_owner`.
+    pub recalled_by: Option<String>,
     /// The time it is listed under.
     #[serde(skip)]
     pub listed_at: Timestamp,
@@ -123,7 +125,7 @@ pub struct Try {
 }
 
 /// What [`Resource`] is read from: the columns by their names; `blob_path` is the view's own expression.
-const COLUMNS: [Packing; 36] = [
+const COLUMNS: [Packing; 37] = [
     ("resource_row_id", "r.resource_row_id"),
     ("message_row_id", "r.message_row_id"),
     ("app_id", "r.app_id"),
@@ -158,6 +160,7 @@ const COLUMNS: [Packing; 36] = [
     ("seen_at", "r.seen_at"),
     ("stored_at", "r.stored_at"),
     ("recalled_at", "m.recalled_at"),
+    ("recalled_by", "m.recalled_by"),
     ("listed_at", "r.listed_at"),
     ("chat_person", person_of_direct_chat!()),
 ];
@@ -220,6 +223,7 @@ impl Resource {
             seen_at: r.required("seen_at", Columns::time)?,
             stored_at: r.time("stored_at")?,
             recalled_at: m.time("recalled_at")?,
+            recalled_by: m.text("recalled_by")?,
             listed_at: r.required("listed_at", Columns::time)?,
             chat_person: r.text("chat_person")?,
             blob_path: sha256.filter(|_| state == State::Stored).map(blob_path),

@@ -216,7 +216,7 @@ async fn a_resource_has_every_member_and_null_where_there_is_nothing() {
             "en": "Ask the group owner to allow downloads in the chat's settings, then retry."},
         "upstream": {"http_status": null, "code": 234_038, "msg": null, "log_id": null},
         "attempts": 0, "next_attempt_at": null, "sent_at": "2026-03-01T12:00:00.000Z",
-        "seen_at": "2026-03-01T12:00:00.005Z", "stored_at": null, "recalled_at": null,
+        "seen_at": "2026-03-01T12:00:00.005Z", "stored_at": null, "recalled_at": null, "recalled_by": null,
     });
     assert_eq!(listed, json!({"items": [expected.clone()], "next_cursor": null}));
 
