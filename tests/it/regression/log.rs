@@ -1,6 +1,7 @@
 //! The catalogue's log, and what made it long.
 
 use std::io::Read as _;
+use std::process::{Child, ChildStdout};
 
 use larkive::sandbox::event;
 use larkive::sandbox::samples::Media;
@@ -74,14 +75,19 @@ async fn a_reader_that_stayed_made_the_log_long_and_nobody_was_told() {
     assert_eq!(stopped.stderr.matches(WARNING).count(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_question_whose_answer_nobody_took_held_the_log_for_ever() {
+/// More than a pipe holds, and less than may wait.
+const LONG_ANSWER: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50000)
+    SELECT i, (SELECT COUNT(*) FROM v_resources) FROM n";
+/// More than may wait.
+const ENDLESS_ANSWER: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+    SELECT i, (SELECT COUNT(*) FROM v_resources) FROM n";
+
+/// Asks, looks at the beginning, as a pager does, and leaves the rest where it is. Meanwhile others write until the
+/// log has to start over. What was printed, and the program that still has the rest.
+async fn ask_and_leave(question: &str, timeout: &str) -> (Workplace, Child, ChildStdout) {
     let workplace = Workplace::configured("http://127.0.0.1:9");
     let (serving, _) = workplace.serve();
-    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
-        SELECT i, (SELECT COUNT(*) FROM v_resources) FROM n";
-    let mut asking = workplace.command(&["sql", endless, "--timeout", "1s"]).spawn().unwrap();
-    // Looks at the beginning, as a pager does, and leaves the rest where it is.
+    let mut asking = workplace.command(&["sql", question, "--timeout", timeout]).spawn().unwrap();
     let mut answer = asking.stdout.take().unwrap();
     answer.read_exact(&mut [0]).unwrap();
     let path = workplace.path("data/larkive.db");
@@ -90,7 +96,25 @@ async fn a_question_whose_answer_nobody_took_held_the_log_for_ever() {
     write(&mut writer, 160).await;
     let log = workplace.path("data/larkive.db-wal");
     until("the log starts over", async || (std::fs::metadata(&log).unwrap().len() as f64) < LONG).await;
+    writer.close().await.unwrap();
+    serving.stop().ended(0);
+    (workplace, asking, answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_whose_answer_nobody_took_held_the_log_for_ever() {
+    // So long that whoever waits for the log gives up before.
+    let (_workplace, mut asking, mut answer) = ask_and_leave(LONG_ANSWER, "10d").await;
+    assert!(asking.try_wait().unwrap().is_none(), "what was answered still waits for somebody to take it");
+    let mut rest = String::new();
+    answer.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest.lines().count(), 50_000);
+    assert!(asking.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_without_an_end_held_the_log_beyond_its_time() {
+    let (_workplace, mut asking, answer) = ask_and_leave(ENDLESS_ANSWER, "1s").await;
     drop(answer);
     asking.wait().unwrap();
-    serving.stop().ended(0);
 }
