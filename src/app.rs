@@ -11,7 +11,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use anyhow::Context as _;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::app_ticket;
@@ -301,11 +301,7 @@ impl App {
             // The recorder ends by itself when everyone else does, which is no crash.
             biased;
             ended = crew.watch(&shutdown) => ended,
-            result = &mut recording => {
-                tracing::error!(error = ?result.err(), "The recorder ended too early");
-                shutdown.cancel();
-                Ended::ByFault
-            }
+            result = &mut recording => ended_early(Some(result.map(|()| "recorder")), &shutdown),
         };
         for handle in handles {
             handle.stop(true).await;
@@ -600,13 +596,7 @@ impl Crew {
             () = shutdown.cancelled() => return Ended::OnRequest,
             ended = self.tasks.join_next() => ended,
         };
-        match ended {
-            Some(Err(error)) => tracing::error!(%error, "A task crashed"),
-            Some(Ok(task)) => tracing::error!(task, "A task ended too early"),
-            None => tracing::error!("There is nothing to do"),
-        }
-        shutdown.cancel();
-        Ended::ByFault
+        ended_early(ended, shutdown)
     }
 
     async fn finish(mut self) {
@@ -615,5 +605,33 @@ impl Crew {
                 tracing::error!(%error, "A task crashed");
             }
         }
+    }
+}
+
+/// What it means that a task has ended, told by its name, before anybody saw the shutdown. Both may have come about
+/// in the same moment: who ended as told has not ended too early.
+fn ended_early(ended: Option<Result<&'static str, JoinError>>, shutdown: &CancellationToken) -> Ended {
+    match ended {
+        Some(Ok(_)) if shutdown.is_cancelled() => return Ended::OnRequest,
+        Some(Ok(task)) => tracing::error!(task, "A task ended too early"),
+        Some(Err(error)) => tracing::error!(%error, "A task crashed"),
+        None => tracing::error!("There is nothing to do"),
+    }
+    shutdown.cancel();
+    Ended::ByFault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_ended_in_the_moment_of_the_shutdown_has_not_crashed() {
+        let shutdown = CancellationToken::new();
+        assert_eq!(ended_early(Some(Ok("recorder")), &shutdown), Ended::ByFault);
+        assert!(shutdown.is_cancelled(), "the others end, too");
+        assert_eq!(ended_early(Some(Ok("recorder")), &shutdown), Ended::OnRequest);
+        let crash = tokio::spawn(async { panic!("in the middle of its work") }).await;
+        assert_eq!(ended_early(Some(crash), &shutdown), Ended::ByFault);
     }
 }
