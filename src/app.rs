@@ -67,6 +67,9 @@ const OWNER: &str = "serve";
 const LOCK_FILE: &str = "serve.lock";
 /// How long whoever else holds the lock may take to create a catalogue or to migrate it.
 const MIGRATED_WITHIN: Duration = Duration::from_secs(5);
+/// How long to wait for who served the directory before, who may just be ending; a process that is being started
+/// has the descriptors of the one that starts it for a moment, too.
+const LOCKED_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long the recorder may take to write what it still has.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
@@ -169,7 +172,7 @@ impl App {
         make_private_directory(&layout.directory)
             .with_context(|| format!("cannot create the data directory {}", layout.directory.display()))?;
         warn_of_onlookers(layout);
-        let lock = lock(&layout.directory)?;
+        let lock = lock(&layout.directory).await?;
         let public = bind(setup.listen)?;
         let admin = setup.admin_listen.map(bind).transpose()?;
         let catalogue = Catalogue::open_to_serve(&layout.catalogue).await?.in_zone(setup.time_zone.clone());
@@ -458,10 +461,18 @@ pub async fn open_alone_or_beside(layout: &DataLayout) -> anyhow::Result<Catalog
 }
 
 /// The lock of a data directory, which belongs to the process that serves it.
-fn lock(data_dir: &Path) -> anyhow::Result<File> {
-    try_lock(data_dir)?.with_context(|| {
-        format!("another larkive serves {}; stop it, or give this one another LARKIVE_DATA_DIR", data_dir.display())
-    })
+async fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    let give_up_at = Instant::now() + LOCKED_WITHIN;
+    loop {
+        match try_lock(data_dir)? {
+            Some(lock) => return Ok(lock),
+            None if Instant::now() >= give_up_at => anyhow::bail!(
+                "another larkive serves {}; stop it, or give this one another LARKIVE_DATA_DIR",
+                data_dir.display()
+            ),
+            None => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+    }
 }
 
 /// The same; none if another process has it.
@@ -624,6 +635,16 @@ fn ended_early(ended: Option<Result<&'static str, JoinError>>, shutdown: &Cancel
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_starts_while_another_one_ends_waits_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let ending = try_lock(directory.path()).unwrap().unwrap();
+        let (locked, ()) = tokio::join!(lock(directory.path()), async { drop(ending) });
+        assert!(locked.is_ok(), "{locked:?}");
+        let refused = lock(directory.path()).await.unwrap_err();
+        assert!(refused.to_string().starts_with("another larkive serves"), "{refused}");
+    }
 
     #[tokio::test]
     async fn who_ended_in_the_moment_of_the_shutdown_has_not_crashed() {
