@@ -17,6 +17,7 @@ use crate::{Extent, disk, idle, older};
 /// fastest server to be busy for the better part of a second.
 const LOADS: [(usize, usize); 3] = [(1, 15_000), (16, 40_000), (64, 60_000)];
 const MOST: usize = 64;
+const MICROSECONDS: f64 = 1e6;
 /// Downloads would share the processor with what is measured: one call a minute all but stops them.
 const BUDGET: &str = "1/min";
 
@@ -93,9 +94,13 @@ fn measure_larkive(
     let directory = process::directory()?;
     let serve = Serve::start(directory.path(), platform, BUDGET)?;
     for (connections, requests) in loads {
+        let before = serve.server.processor_time()?;
         let load = fire(serve.server.address, requests, *connections, within(extent))?;
         add(samples, "larkive", *connections, &load);
         serve.wait_for_empty_inbox()?;
+        let took = serve.server.processor_time()?.saturating_sub(before);
+        let each = took.as_secs_f64() * MICROSECONDS / load.answered() as f64;
+        samples.add(&format!("larkive, C={connections}, processor time for each event, µs"), each);
         if *connections == MOST {
             add_sustained(samples, "larkive", &load);
         }

@@ -17,6 +17,7 @@ const DELIVERED_WITHIN: Duration = Duration::from_secs(60);
 /// Few enough for their directory to be deleted at once.
 const FEW_FILES: usize = 100;
 const MB: f64 = 1_000_000.0;
+const MILLISECONDS: f64 = 1e3;
 /// The budget is the platform's, not Larkive's; without it the program itself is measured.
 const BUDGET: &str = "off";
 
@@ -73,6 +74,8 @@ fn measure_larkive(platform: &Platform, round: u32, batch: &Batch, samples: &mut
     fire(serve.server.address, &requests, SENDERS, DELIVERED_WITHIN)?;
     serve.wait_for_stored(files)?;
     batch.add(samples, "larkive", begun.elapsed());
+    let each = serve.server.processor_time()?.as_secs_f64() * MILLISECONDS / files as f64;
+    samples.add(&format!("larkive, {name}, processor time for each file, ms"), each);
     samples.add(&format!("larkive, {name}, peak memory, MiB"), serve.server.memory_mib("VmHWM")?);
     Ok(directory)
 }

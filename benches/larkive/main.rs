@@ -1,7 +1,8 @@
 //! How fast Larkive is, and how little memory it takes, next to what the machine can do.
 //!
-//! `cargo bench` measures everything; `cargo bench -- --quick acks` measures less. What is compared
-//! runs in the same rounds, in turn, because the speed of a machine changes from minute to minute.
+//! `cargo bench` measures everything; `cargo bench -- --quick acks` measures less, and `-- --once` one whole round,
+//! which two versions of the program can take in turn. What is compared runs in the same rounds, in turn, because
+//! the speed of a machine changes from minute to minute.
 //! `docs/benchmarks.md` says how to read the result.
 
 mod acks;
@@ -40,6 +41,8 @@ type Group = fn(Extent, &mut Samples) -> anyhow::Result<()>;
 pub(crate) enum Extent {
     /// Three rounds at full size.
     Full,
+    /// One round at full size.
+    Once,
     /// One small round: shows that everything works, and roughly how fast.
     Quick,
 }
@@ -48,13 +51,16 @@ impl Extent {
     /// The value for the full extent, or the one for the quick one.
     pub(crate) fn choose<T>(self, full: T, quick: T) -> T {
         match self {
-            Self::Full => full,
+            Self::Full | Self::Once => full,
             Self::Quick => quick,
         }
     }
 
     fn rounds(self) -> u32 {
-        self.choose(3, 1)
+        match self {
+            Self::Full => 3,
+            Self::Once | Self::Quick => 1,
+        }
     }
 }
 
@@ -82,9 +88,13 @@ fn start(words: &[String]) -> anyhow::Result<()> {
             // Cargo adds it.
             "--bench" => {}
             "--quick" => extent = Extent::Quick,
+            "--once" => extent = Extent::Once,
             name if GROUPS.iter().any(|(known, _)| *known == name) => chosen.push(name),
             other => {
-                bail!("unknown argument {other:?}; known are --quick, {}", GROUPS.map(|(name, _)| name).join(", "))
+                bail!(
+                    "unknown argument {other:?}; known are --quick, --once, {}",
+                    GROUPS.map(|(name, _)| name).join(", ")
+                )
             }
         }
     }

@@ -23,6 +23,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How long anything may take before the bench gives up.
 const PATIENCE: Duration = Duration::from_secs(180);
 const MIB: f64 = 1024.0;
+/// `USER_HZ` is 100 on every architecture that Larkive is built for.
+const MICROSECONDS_IN_A_TICK: u64 = 10_000;
 
 /// A running server. It is killed when this is dropped.
 pub(crate) struct Server {
@@ -39,6 +41,21 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let kib: f64 = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).context(path)?;
         Ok(kib / MIB)
+    }
+}
+
+impl Server {
+    /// Processor time that it took so far, of the user and of the system.
+    pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}; it needs Linux"))?;
+        // The name of the program may hold anything; the 12th and 13th field after it are the times, in ticks.
+        let (_, fields) = stat.rsplit_once(')').context("no name in it")?;
+        let mut ticks = 0;
+        for field in fields.split_whitespace().skip(11).take(2) {
+            ticks += field.parse::<u64>().with_context(|| format!("{path}: {field}"))?;
+        }
+        Ok(Duration::from_micros(ticks * MICROSECONDS_IN_A_TICK))
     }
 }
 
