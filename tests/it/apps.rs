@@ -14,7 +14,9 @@ use larkive::sandbox::sender::{Reply, Sealing, seal};
 use larkive::sandbox::{Route, Rule, Sandbox};
 use serde_json::{Value, json};
 
-use crate::support::{APP_ID, ENCRYPT_KEY, Options, TestApp, VERIFICATION_TOKEN, app_setup, spawn_app_with};
+use crate::support::{
+    APP_ID, ENCRYPT_KEY, Options, TestApp, VERIFICATION_TOKEN, app_setup, spawn_app_with, until_called,
+};
 
 /// One platform's app, as its events show it.
 pub struct Neighbour {
@@ -199,11 +201,11 @@ async fn an_app_whose_downloads_hang_leaves_room_for_the_others() {
         archive.deliver(&event::image(&format!("om_{seed}"), &Media::Png.key(seed))).await;
     }
     // The usual app holds its own slot and all that are shared: three of four.
-    archive.platform.until_called(Route::Resource, 3).await;
+    until_called(&archive.platform, Route::Resource, 3).await;
     for seed in 0..20 {
         quick.deliver(&archive, &event::image(&format!("om_{seed}"), &Media::Png.key(seed))).await;
     }
-    elsewhere.until_called(Route::Resource, 20).await;
+    until_called(&elsewhere, Route::Resource, 20).await;
     assert_eq!(archive.platform.requests_of(Route::Resource), 3, "the others wait behind the three that hang");
 }
 

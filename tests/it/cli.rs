@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::patience::Patience;
 use crate::program::{ADMIN_TOKEN, Output, SECRETS, Workplace};
-use crate::support::sha256;
+use crate::support::{sha256, until_called};
 use crate::wire::exchange;
 
 const COMMANDS: [&str; 16] = [
@@ -441,7 +441,7 @@ async fn a_second_signal_stops_at_once_and_nothing_is_lost() {
     let workplace = Workplace::configured(&platform.base_url());
     let (serving, address) = workplace.serve();
     trigger(&workplace, &address, &["image", "--count", "5"]).ended(0);
-    platform.until_called(Route::Resource, 5).await;
+    until_called(&platform, Route::Resource, 5).await;
     serving.terminate();
     serving.log_line("stopping; a second signal stops at once");
     let begun = std::time::Instant::now();
@@ -553,7 +553,7 @@ async fn what_waits_for_an_app_that_is_not_configured_any_more_is_said_and_ages_
     let (serving, address) = workplace.serve();
     let url = format!("http://{address}/webhook/event");
     workplace.run(&["trigger", "image", "--url", &url]).ended(0);
-    platform.until_called(Route::Resource, 1).await;
+    until_called(&platform, Route::Resource, 1).await;
     serving.stop().ended(0);
 
     let workplace = workplace.with("FEISHU_APP_ID", "cli_successor");

@@ -13,7 +13,7 @@ use larkive::sandbox::samples::Media;
 use larkive::sandbox::{Route, event};
 use serde_json::json;
 
-use crate::support::{Options, TestApp, sha256, spawn_app, spawn_app_with};
+use crate::support::{Options, TestApp, sha256, spawn_app, spawn_app_with, until_called};
 
 async fn scalar<T>(app: &TestApp, sql: &'static str) -> T
 where
@@ -309,7 +309,7 @@ async fn a_forwards_chat_that_clears_during_the_try_is_made_good_for() {
     app.fault(json!({"route": "resource", "times": 1, "delay_ms": 300, "do": refusal}));
     let delivering = deliver_foreign_picture(&app, &key);
     let adding = async {
-        app.platform.until_called(Route::Resource, 1).await;
+        until_called(&app.platform, Route::Resource, 1).await;
         tell(&app, Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() }).await;
     };
     tokio::join!(delivering, adding);
@@ -348,7 +348,7 @@ async fn a_quoted_message_whose_chat_clears_during_the_question_is_asked_for_onc
     let refusal = json!({"answer": {"status": 400, "code": 230_002}});
     app.fault(json!({"route": "message", "delay_ms": 300, "times": 2, "do": refusal}));
     app.deliver(&event::reply("om_1", &Listed::Picture.id(3))).await;
-    app.platform.until_called(Route::Message, 1).await;
+    until_called(&app.platform, Route::Message, 1).await;
     tell(&app, Notice::BotAdded { chat_id: event::GROUP_CHAT.to_owned() }).await;
     assert_eq!(app.platform.requests_of(Route::Message), 2, "the second refusal is believed");
     assert_eq!(scalar::<String>(&app, "SELECT reason_code FROM v_quoted_failed").await, "app_not_in_chat");

@@ -13,7 +13,7 @@ use larkive::sandbox::samples::Media;
 use serde_json::{Value, json};
 
 use crate::patience::Patience;
-use crate::support::{Options, TestApp, spawn_app, spawn_app_with};
+use crate::support::{Options, TestApp, spawn_app, spawn_app_with, until_called};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -123,7 +123,7 @@ async fn what_is_refused_of_a_recalled_message_is_gone_in_whichever_order_it_is_
             }
             app.deliver(&event::image("om_1", &key)).await;
             match order {
-                "recall during the try" => app.platform.until_called(Route::Resource, 1).await,
+                "recall during the try" => until_called(&app.platform, Route::Resource, 1).await,
                 _ => app.drain().await,
             }
             if order != "recall first" {
@@ -145,7 +145,7 @@ async fn a_transfer_that_is_under_way_goes_on_after_the_recall() {
     let key = Media::Png.key(4);
     app.fault(json!({"route": "resource", "do": {"drip": {"bytes": 16, "every_ms": 5}}}));
     app.deliver(&event::image("om_1", &key)).await;
-    app.platform.until_called(Route::Resource, 1).await;
+    until_called(&app.platform, Route::Resource, 1).await;
     tell(&app, recall("om_1")).await;
     app.drain().await;
     assert!(app.assert_stored(&key).await.resource.recalled_at.is_some());
@@ -250,7 +250,7 @@ async fn a_cause_that_clears_during_the_try_is_made_good_once() {
     app.fault(json!({"route": "resource", "delay_ms": 300, "times": 1, "do": refusal(234_004)}));
     app.fault(json!({"route": "resource", "do": refusal(234_004)}));
     app.deliver(&event::image("om_1", &key)).await;
-    app.platform.until_called(Route::Resource, 1).await;
+    until_called(&app.platform, Route::Resource, 1).await;
     app.clock.set(app.clock.now().after(MINUTE));
     tell(&app, Notice::BotAdded { chat_id: group() }).await;
     app.drain().await;
@@ -306,7 +306,7 @@ async fn names_of_chats_and_people_come_by_themselves() {
 
     app.advance(MINUTE * 60 * 24 * 8).await;
     app.deliver(&event::image("om_3", &Media::Png.key(14))).await;
-    app.platform.until_called(Route::Chat, 2).await;
+    until_called(&app.platform, Route::Chat, 2).await;
 }
 
 #[tokio::test]
@@ -316,7 +316,7 @@ async fn no_download_waits_for_a_name() {
         app.fault(json!({"route": route, "do": "hang"}));
     }
     app.deliver(&event::image("om_1", &Media::Png.key(15))).await;
-    app.platform.until_called(Route::Chat, 1).await;
+    until_called(&app.platform, Route::Chat, 1).await;
     for seed in 16..20 {
         app.deliver(&event::image(&format!("om_{seed}"), &Media::Png.key(seed))).await;
     }
@@ -340,7 +340,7 @@ async fn a_missing_permission_for_names_concerns_names_only_and_is_not_asked_abo
         app.deliver(&event::MessageEvent { chat_id, sender_open_id, ..message }).await;
         app.drain().await;
     }
-    app.platform.until_called(Route::Users, 1).await;
+    until_called(&app.platform, Route::Users, 1).await;
     until(&app, "SELECT COUNT(*) FROM senders WHERE name_due_at = 0", 0_i64).await;
     until(&app, "SELECT COUNT(*) FROM resources WHERE state = 'stored'", 5_i64).await;
     for route in [Route::Chat, Route::Members, Route::Users] {

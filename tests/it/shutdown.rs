@@ -7,7 +7,7 @@ use larkive::sandbox::samples::Media;
 use larkive::sandbox::{Route, event};
 use serde_json::json;
 
-use crate::support::spawn_app;
+use crate::support::{spawn_app, until_called};
 
 /// As long as a connection that does not go may hold up the end.
 const HELD_UP: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ async fn a_download_that_can_finish_is_finished() {
     let key = Media::Png.key(1);
     app.fault(json!({"key": key, "delay_ms": 500}));
     app.deliver(&event::image("om_1", &key)).await;
-    app.platform.until_called(Route::Resource, 1).await;
+    until_called(&app.platform, Route::Resource, 1).await;
     let app = app.restart().await;
     assert_eq!(app.resource(&key).await.resource.state, State::Stored);
     app.assert_stored(&key).await;
@@ -31,7 +31,7 @@ async fn a_download_that_hangs_is_given_back_and_counts_no_try() {
     let key = Media::Png.key(1);
     app.fault(json!({"key": key, "times": 1, "do": {"stall": {"after": 10}}}));
     app.deliver(&event::image("om_1", &key)).await;
-    app.platform.until_called(Route::Resource, 1).await;
+    until_called(&app.platform, Route::Resource, 1).await;
     let app = app.restart().await;
     app.drain().await;
     assert_eq!(app.assert_stored(&key).await.resource.attempts, 1);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::apps::{Neighbour, app_at, archive_of, fault, platform};
 use crate::life::{MANY, album};
 use crate::program::Workplace;
-use crate::support::{APP_ID, ENCRYPT_KEY, TestApp, until};
+use crate::support::{APP_ID, ENCRYPT_KEY, TestApp, until, until_called};
 
 /// The store app.
 const STORE: &str = "cli_store";
@@ -103,7 +103,7 @@ async fn a_try_that_was_overtaken_by_its_ticket_does_not_wait_for_the_next_one()
     let key = Media::Png.key(1);
     store.deliver(&archive, &event::image("om_1", &key)).await;
     // The try has found no ticket and asks for one; the ticket comes before the try has ended.
-    platform.until_called(Route::TicketResend, 1).await;
+    until_called(&platform, Route::TicketResend, 1).await;
     store.deliver_ticket(&archive, "ticket-1").await;
     archive.drain().await;
     archive.assert_stored(&key).await;

@@ -29,7 +29,7 @@ use larkive::feishu::outbound::Outbound;
 use larkive::feishu::webhook::AppKeys;
 use larkive::sandbox::event::{App as SampleApp, MessageEvent};
 use larkive::sandbox::sender::{Reply, Sender};
-use larkive::sandbox::{Rule, Sandbox, SandboxOptions};
+use larkive::sandbox::{Route, Rule, Sandbox, SandboxOptions};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, SqliteConnection};
@@ -406,6 +406,12 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         patience.note(what, false);
         tokio::time::sleep(LOOK_AGAIN).await;
     }
+}
+
+/// Waits until a route of a platform was called so often; the calls need not be answered yet.
+pub async fn until_called(platform: &Sandbox, route: Route, calls: usize) {
+    let came = tokio::time::timeout(PATIENCE, platform.until_called(route, calls)).await;
+    assert!(came.is_ok(), "{} of {calls} calls of {route:?} came in {PATIENCE:?}", platform.requests_of(route));
 }
 
 impl Drop for TestApp {

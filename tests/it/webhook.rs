@@ -10,7 +10,9 @@ use larkive::sandbox::sender::Sealing;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
-use crate::support::{APP_ID, ENCRYPT_KEY, Options, TestApp, VERIFICATION_TOKEN, spawn_app, spawn_app_with};
+use crate::support::{
+    APP_ID, ENCRYPT_KEY, Options, TestApp, VERIFICATION_TOKEN, spawn_app, spawn_app_with, until_called,
+};
 use crate::wire::{Answer, exchange, post};
 
 const JSON: &str = "Content-Type: application/json; charset=utf-8";
@@ -314,7 +316,7 @@ async fn answers_do_not_wait_for_downloads() {
     let app = spawn_app().await;
     app.fault(json!({"route": "resource", "do": "hang"}));
     app.deliver(&event::image("om_first", &Media::Png.key(100))).await;
-    app.platform.until_called(larkive::sandbox::Route::Resource, 1).await;
+    until_called(&app.platform, larkive::sandbox::Route::Resource, 1).await;
     let begun = Instant::now();
     for number in 0..20 {
         app.deliver(&event::image(&format!("om_{number}"), &Media::Png.key(number))).await;

@@ -8,7 +8,7 @@ use larkive::sandbox::samples::Media;
 use larkive::sandbox::{Route, event};
 use serde_json::json;
 
-use crate::support::{Options, TestApp, spawn_app_with, until};
+use crate::support::{Options, TestApp, spawn_app_with, until, until_called};
 
 /// Far below the ten seconds that bytes in flight are waited for, and enough for a slow machine.
 const SOON: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ async fn a_new_image_waited_until_the_backlog_had_burnt_the_whole_budget() {
     let budget = Budget { per_second: None, per_minute: Some(100) };
     let app = spawn_app_with(Options { budget, download_concurrency: 8, ..Options::default() }).await;
     deliver(&app, 0..130).await;
-    app.platform.until_called(Route::Resource, 2).await;
+    until_called(&app.platform, Route::Resource, 2).await;
     app.clock.set(app.clock.now().after(Duration::from_secs(60)));
     deliver(&app, 1000..1001).await;
     let before = app.platform.requests_of(Route::Resource);
@@ -42,7 +42,7 @@ async fn a_stop_took_ten_seconds_while_downloads_waited_for_the_budget() {
     let budget = Budget { per_second: None, per_minute: Some(1) };
     let app = spawn_app_with(Options { budget, ..Options::default() }).await;
     deliver(&app, 0..20).await;
-    app.platform.until_called(Route::Resource, 1).await;
+    until_called(&app.platform, Route::Resource, 1).await;
     until("downloads wait", async || app.count("SELECT COUNT(*) FROM resources WHERE state = 'running'").await >= 4)
         .await;
     let begun = Instant::now();
@@ -73,7 +73,7 @@ async fn a_stop_waited_ten_seconds_for_answers_that_did_not_begin() {
         app.fault(json!({"route": route, "do": "hang"}));
         deliver(&app, 0..20).await;
         let asked = if route == "token" { Route::Token } else { Route::Resource };
-        app.platform.until_called(asked, 1).await;
+        until_called(&app.platform, asked, 1).await;
         let begun = Instant::now();
         let app = app.restart().await;
         assert!(begun.elapsed() < SOON, "{route}: the stop took {:?}", begun.elapsed());

@@ -6,6 +6,7 @@ use larkive::sandbox::{Route, Sandbox, SandboxOptions};
 use serde_json::json;
 
 use crate::program::Workplace;
+use crate::support::until_called;
 
 /// Less than what downloads in flight may take after the first signal.
 const AT_ONCE: Duration = Duration::from_secs(8);
@@ -18,7 +19,7 @@ async fn a_second_signal_ended_as_if_everything_had_been_finished() {
     let (serving, address) = workplace.serve();
     let url = format!("http://{address}/webhook/event");
     workplace.run(&["trigger", "image", "--url", &url]).ended(0);
-    platform.until_called(Route::Resource, 1).await;
+    until_called(&platform, Route::Resource, 1).await;
 
     serving.terminate();
     serving.log_line("stopping; a second signal stops at once");
