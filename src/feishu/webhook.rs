@@ -6,7 +6,9 @@
 //! nothing in plain text counts. Only the decrypted object is looked at, never its siblings.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::value::RawValue;
 
@@ -50,6 +52,9 @@ pub enum Inbound {
     Event(VerifiedEvent),
 }
 
+/// What stands in a payload in the place of its verification token, which has done what it is for.
+pub const MASK: &str = "\"***\"";
+
 /// An authentic event. [`open`] is the only way to get one.
 #[derive(Debug, Clone)]
 pub struct VerifiedEvent {
@@ -83,7 +88,7 @@ impl VerifiedEvent {
         &self.identity
     }
 
-    /// The decrypted JSON object, to the letter.
+    /// The decrypted JSON object, to the letter but for its verification tokens, in whose place [`MASK`] stands.
     #[must_use]
     pub fn payload(&self) -> &str {
         &self.payload
@@ -251,7 +256,22 @@ fn authenticate(keys: &AppKeys, payload: String) -> Result<Inbound, Rejected> {
         return Err(Rejected::OtherApp);
     }
     let identity = identity(&top, header.as_ref(), event.as_ref());
+    let tokens =
+        [Some(&top), header.as_ref()].map(|members| members.and_then(|members| members.place("token", &mended)));
+    let payload = without(tokens, payload);
     Ok(Inbound::Event(VerifiedEvent { app_id: keys.app_id.clone(), identity, payload }))
+}
+
+/// The payload with [`MASK`] in these places: whoever reads the archive could pretend to be the platform with what
+/// stands there.
+fn without(places: [Option<Range<usize>>; 2], payload: String) -> String {
+    let mut places: Vec<_> = places.into_iter().flatten().collect();
+    // The last one first, so that the others stay where they are.
+    places.sort_by_key(|place| Reverse(place.start));
+    places.into_iter().fold(payload, |mut masked, place| {
+        masked.replace_range(place, MASK);
+        masked
+    })
 }
 
 fn identity(top: &Members<'_>, header: Option<&Members<'_>>, event: Option<&Members<'_>>) -> Identity {
@@ -275,6 +295,14 @@ impl<'a> Members<'a> {
 
     fn text(&self, name: &str) -> Option<String> {
         self.0.get(name).and_then(|value| serde_json::from_str(value.get()).ok())
+    }
+
+    /// Where the value of a member stands in the text that it was read from.
+    fn place(&self, name: &str, text: &str) -> Option<Range<usize>> {
+        let value = self.0.get(name)?.get();
+        let start = value.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+        let place = start..start + value.len();
+        (text.get(place.clone()) == Some(value)).then_some(place)
     }
 
     fn object(&self, name: &str) -> Option<Members<'a>> {
@@ -343,6 +371,24 @@ mod tests {
             r#"{"uuid":"u","token":"t","type":"event_callback","event":{"app_id":"cli_a","type":"p2p_chat_create"}}"#;
         assert!(plain("t", v1).contains("p2p_chat_create"));
         assert_eq!(plain("t", &v1.replace("cli_a", "cli_b")), "app");
+    }
+
+    #[test]
+    fn tokens_of_the_envelope_are_not_kept_and_everything_else_is() {
+        let payload = |body: &str| match open(&keys("t", None), None, body.as_bytes()) {
+            Ok(Inbound::Event(event)) => event.payload().to_owned(),
+            other => result(other),
+        };
+        for (told, kept) in [
+            (
+                r#"{"token" : "t", "header":{"token":"t","app_id":"cli_a"},"event":{"text":"\ud800 t","token":"t"}}"#,
+                r#"{"token" : "***", "header":{"token":"***","app_id":"cli_a"},"event":{"text":"\ud800 t","token":"t"}}"#,
+            ),
+            (r#"{"uuid":"u","tok\u0065n":"\u0074","event":{}}"#, r#"{"uuid":"u","tok\u0065n":"***","event":{}}"#),
+            (r#"{"header":{"a":1,"token":"t"},"token":null}"#, r#"{"header":{"a":1,"token":"***"},"token":"***"}"#),
+        ] {
+            assert_eq!(payload(told), kept);
+        }
     }
 
     #[test]

@@ -70,6 +70,15 @@ async fn a_recorded_delivery_was_written_down_each_time_it_came() {
 }
 
 #[tokio::test]
+async fn the_token_of_every_delivery_was_kept_with_it() {
+    let app = spawn_app().await;
+    assert_eq!(app.deliver_payload(&event_of(&app, 1)).await.status, 200);
+    app.drain().await;
+    let with_token = app.count("SELECT COUNT(*) FROM events WHERE payload LIKE '%verification-token%'").await;
+    assert_eq!((rows(&app).await, with_token), (1, 0));
+}
+
+#[tokio::test]
 async fn copies_of_a_delivery_that_was_being_written_were_written_as_well() {
     let app = spawn_app().await;
     let payload = event_of(&app, 1);
