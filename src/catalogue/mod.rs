@@ -54,9 +54,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages in the log before a commit makes a checkpoint (64 MB of 4 KiB pages), where no task does: fewer, larger
 /// ones keep the slowest commits short.
 const CHECKPOINT_PAGES: u32 = 16_000;
-/// Page cache of one connection in KiB (negative: SQLite's spelling for KiB). A reader's holds what a
-/// page of hits touches in an archive of a million: fifty rows of three tables lie on as many leaves.
-const WRITER_CACHE_KIB: &str = "-4096";
+/// Page cache of one connection in KiB (negative: SQLite's spelling for KiB). The writer's holds what a batch of a
+/// backlog touches all over the catalogue: some two thousand pages. A reader's holds what a page of hits touches in
+/// an archive of a million: fifty rows of three tables lie on as many leaves.
+const WRITER_CACHE_KIB: &str = "-12288";
 const READER_CACHE_KIB: &str = "-2048";
 /// Connections for reading: pages and API calls overlap, memory stays small.
 const READERS: usize = 4;
