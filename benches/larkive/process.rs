@@ -42,9 +42,7 @@ impl Server {
         let kib: f64 = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).context(path)?;
         Ok(kib / MIB)
     }
-}
 
-impl Server {
     /// Processor time that it took so far, of the user and of the system.
     pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
         let path = format!("/proc/{}/stat", self.child.id());
