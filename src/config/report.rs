@@ -8,6 +8,7 @@ use super::problem::{Problems, one_line};
 use super::sources::Sources;
 use super::{Draft, Serving};
 use crate::domain::app::AppKind;
+use crate::domain::secret::MASKED;
 use crate::domain::setting::{ShownSetting, ShownValue};
 
 /// The state of the configuration, for people. Secrets are `***`.
@@ -73,7 +74,7 @@ fn line(setting: &Setting, place: &Place, values: &Given) -> ShownSetting {
 
 fn shown<'a>(setting: &Setting, raw: &'a Raw) -> &'a str {
     match setting.kind {
-        Kind::Secret => "***",
+        Kind::Secret => MASKED,
         Kind::Plain | Kind::Later => raw.text.trim(),
     }
 }

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+/// What stands in the place of a secret.
+pub const MASKED: &str = "***";
+/// The same as a text in JSON.
+pub const MASKED_JSON: &str = "\"***\"";
+
 /// A secret text. `Debug` and `Display` print `***`; only [`Secret::reveal`] gives it away.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -21,12 +26,12 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+        f.write_str(MASKED)
     }
 }
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+        f.write_str(MASKED)
     }
 }

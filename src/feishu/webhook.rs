@@ -16,7 +16,7 @@ use super::crypto::{Decrypted, EncryptKey, same_secret, verify};
 use super::json;
 use super::platform_time::{PlatformTime, Untimely};
 use crate::domain::id::AppId;
-use crate::domain::secret::Secret;
+use crate::domain::secret::{MASKED_JSON, Secret};
 
 /// The longest body that is looked into without a signature: a challenge has a few hundred bytes.
 const MAX_UNSIGNED_BYTES: usize = 4096;
@@ -52,9 +52,6 @@ pub enum Inbound {
     Event(VerifiedEvent),
 }
 
-/// What stands in a payload in the place of its verification token, which has done what it is for.
-pub const MASK: &str = "\"***\"";
-
 /// An authentic event. [`open`] is the only way to get one.
 #[derive(Debug, Clone)]
 pub struct VerifiedEvent {
@@ -88,7 +85,7 @@ impl VerifiedEvent {
         &self.identity
     }
 
-    /// The decrypted JSON object, to the letter but for its verification tokens, in whose place [`MASK`] stands.
+    /// The decrypted JSON object, to the letter but for its verification tokens, in whose place [`MASKED_JSON`] stands.
     #[must_use]
     pub fn payload(&self) -> &str {
         &self.payload
@@ -258,20 +255,20 @@ fn authenticate(keys: &AppKeys, payload: String) -> Result<Inbound, Rejected> {
     let identity = identity(&top, header.as_ref(), event.as_ref());
     let tokens =
         [Some(&top), header.as_ref()].map(|members| members.and_then(|members| members.place("token", &mended)));
-    let payload = without(tokens, payload);
+    let payload = masked(payload, tokens);
     Ok(Inbound::Event(VerifiedEvent { app_id: keys.app_id.clone(), identity, payload }))
 }
 
-/// The payload with [`MASK`] in these places: whoever reads the archive could pretend to be the platform with what
-/// stands there.
-fn without(places: [Option<Range<usize>>; 2], payload: String) -> String {
+/// The payload with [`MASKED_JSON`] in these places: whoever reads the archive could pretend to be the platform with
+/// what stands there.
+fn masked(mut payload: String, places: [Option<Range<usize>>; 2]) -> String {
     let mut places: Vec<_> = places.into_iter().flatten().collect();
     // The last one first, so that the others stay where they are.
     places.sort_by_key(|place| Reverse(place.start));
-    places.into_iter().fold(payload, |mut masked, place| {
-        masked.replace_range(place, MASK);
-        masked
-    })
+    for place in places {
+        payload.replace_range(place, MASKED_JSON);
+    }
+    payload
 }
 
 fn identity(top: &Members<'_>, header: Option<&Members<'_>>, event: Option<&Members<'_>>) -> Identity {

@@ -6,6 +6,7 @@
 use super::vocabulary::visible_lines;
 use crate::catalogue::listing::delivery::Payload;
 use crate::domain::readable::human_bytes;
+use crate::domain::secret::MASKED_JSON;
 
 /// How much of a payload is looked at: an event with a long post is far shorter.
 pub(super) const SHOWN_CHARS: u32 = 64 * 1024;
@@ -15,8 +16,6 @@ const MAX_BYTES: usize = 256 * 1024;
 const MAX_DEPTH: usize = 24;
 /// Members whose text opens something: callbacks are authenticated by the one, store apps by the other.
 const SECRETS: [&str; 2] = ["token", "app_ticket"];
-/// What stands in the place of a secret.
-const MASK: &str = "\"***\"";
 
 /// A payload as a page shows it.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ fn lay_out(json: &str) -> Laid {
             "}" | "]" => laid.close(token),
             "," => laid.next(),
             ":" => laid.text.push_str(": "),
-            _ if last == ":" && is_secret(name) => laid.text.push_str(MASK),
+            _ if last == ":" && is_secret(name) => laid.text.push_str(MASKED_JSON),
             value => laid.text.push_str(value),
         }
         name = if token == ":" { last } else { name };
