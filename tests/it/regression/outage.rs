@@ -55,19 +55,25 @@ async fn attempts(app: &TestApp) -> i64 {
     app.count("SELECT SUM(attempts) FROM resources").await
 }
 
-/// Moves the clock past pauses until a resource has asked in vain: sometimes it is the turn of names.
-async fn probe(app: &TestApp) {
-    let before = attempts(app).await;
-    let asked_in_vain = async || {
+/// Moves the clock past pauses until something is so. Once is not enough: a refusal that is on its way when the clock
+/// is moved begins its pause after that, and sometimes it is the turn of somebody else to ask.
+async fn pass_until(app: &TestApp, what: &str, is_so: impl AsyncFn() -> bool) {
+    let is_so_soon = async || {
         app.pass(PAUSE_IS_OVER);
-        let failed = async || {
-            while attempts(app).await == before {
+        let is_so = async || {
+            while !is_so().await {
                 tokio::task::yield_now().await
             }
         };
-        tokio::time::timeout(Duration::from_secs(2), failed()).await.is_ok()
+        tokio::time::timeout(Duration::from_secs(2), is_so()).await.is_ok()
     };
-    until("a probe has failed", asked_in_vain).await;
+    until(what, is_so_soon).await;
+}
+
+/// Moves the clock past pauses until a resource has asked in vain.
+async fn probe(app: &TestApp) {
+    let before = attempts(app).await;
+    pass_until(app, "a probe has failed", async || attempts(app).await != before).await;
     until("nothing runs", async || app.count("SELECT COUNT(*) FROM resources WHERE state = 'running'").await == 0)
         .await;
 }
@@ -185,13 +191,12 @@ async fn an_outage_counts_no_tries_of_quoted_messages() {
     app.fault(json!({"route": "token", "do": {"page": {"status": 503}}}));
     app.deliver(&event::reply("om_2", &Listed::Picture.id(3))).await;
     for asked in 1..=14 {
-        until("it is asked for", async || app.platform.requests_of(Route::Token) >= asked).await;
-        app.pass(PAUSE_IS_OVER);
+        pass_until(&app, "it is asked for", async || app.platform.requests_of(Route::Token) >= asked).await;
     }
     assert_eq!(app.count("SELECT attempts FROM quoted_messages").await, 0);
     app.platform.clear_faults();
-    app.advance(PAUSE_IS_OVER).await;
-    assert_eq!(app.count("SELECT COUNT(*) FROM quoted_messages WHERE state = 'found'").await, 1);
+    let found = "SELECT COUNT(*) FROM quoted_messages WHERE state = 'found'";
+    pass_until(&app, "it is found", async || app.count(found).await == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
