@@ -3,6 +3,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::slice;
 
 use actix_web::http::header::HeaderMap;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -13,7 +14,8 @@ use larkive::clock::Clock;
 use larkive::domain::secret::Secret;
 use larkive::feishu::crypto::EncryptKey;
 use larkive::feishu::platform_time::PlatformTime;
-use larkive::feishu::webhook::{AppKeys, Inbound, SignatureHeaders, VerifiedEvent, open};
+use larkive::feishu::verified::{Inbound, VerifiedEvent, from_webhook};
+use larkive::feishu::webhook::{AppKeys, SignatureHeaders};
 
 use crate::process;
 use crate::requests::{APP_ID, ENCRYPT_KEY, VERIFICATION_TOKEN};
@@ -57,7 +59,7 @@ impl Receiver {
             nonce: text("X-Lark-Request-Nonce")?,
             signature: text("X-Lark-Signature")?,
         };
-        match open(&self.keys, Some(signature), body, &self.time) {
+        match from_webhook(slice::from_ref(&self.keys), Some(signature), body, &self.time) {
             Ok(Inbound::Event(event)) => Some(event),
             Ok(Inbound::Challenge(_)) | Err(_) => None,
         }

@@ -5,12 +5,15 @@
 
 #![no_main]
 
+use std::slice::from_ref;
+
 use larkive::clock::Clock;
 use larkive::domain::secret::Secret;
 use larkive::feishu::crypto::{EncryptKey, signature};
 use larkive::feishu::event;
 use larkive::feishu::platform_time::PlatformTime;
-use larkive::feishu::webhook::{AppKeys, Inbound, SignatureHeaders, open};
+use larkive::feishu::verified::{Inbound, from_webhook};
+use larkive::feishu::webhook::{AppKeys, SignatureHeaders};
 use libfuzzer_sys::fuzz_target;
 
 const TOKEN: &str = "token";
@@ -26,14 +29,17 @@ fuzz_target!(|body: &[u8]| {
     // No answer of a platform has told what time it is, so that signatures do not grow old.
     let time = PlatformTime::new(Clock::system());
 
-    read_on(open(&plain, None, body, &time).ok());
+    read_on(from_webhook(from_ref(&plain), None, body, &time).ok());
 
-    assert!(!matches!(open(&encrypted, None, body, &time), Ok(Inbound::Event(_))), "an unsigned event came in");
+    assert!(
+        !matches!(from_webhook(from_ref(&encrypted), None, body, &time), Ok(Inbound::Event(_))),
+        "an unsigned event came in"
+    );
 
     let sealed = format!(r#"{{"encrypt":"{}"}}"#, key.encrypt(text.as_bytes(), [7; 16]));
     let signature = signature(TIMESTAMP, NONCE, &key, sealed.as_bytes());
     let headers = SignatureHeaders { timestamp: TIMESTAMP, nonce: NONCE, signature: &signature };
-    read_on(open(&encrypted, Some(headers), sealed.as_bytes(), &time).ok());
+    read_on(from_webhook(from_ref(&encrypted), Some(headers), sealed.as_bytes(), &time).ok());
 });
 
 /// What is authentic is read next.

@@ -22,7 +22,7 @@ use crate::catalogue::events::{self, NewEvent};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::clock::Clock;
 use crate::domain::error::chain;
-use crate::feishu::webhook::VerifiedEvent;
+use crate::feishu::verified::VerifiedEvent;
 use crate::log_limit::LogLimit;
 
 /// Deliveries in one commit: enough to share the cost of the disk, few enough to stay under a millisecond.

@@ -8,6 +8,7 @@ pub mod code;
 pub mod content;
 pub mod crypto;
 pub mod dictionary;
+mod envelope;
 pub mod event;
 pub mod fetch;
 pub mod file_name;
@@ -24,4 +25,5 @@ pub mod platform_time;
 #[cfg(test)]
 mod scripted;
 pub mod token;
+pub mod verified;
 pub mod webhook;

@@ -18,7 +18,8 @@ use crate::archive::ingest::{Durable, Inbox};
 use crate::clock::Clock;
 use crate::domain::proxies::TrustedProxies;
 use crate::feishu::platform_time::PlatformTime;
-use crate::feishu::webhook::{AppKeys, Inbound, Rejected, SignatureHeaders, VerifiedEvent, open_for_any};
+use crate::feishu::verified::{Inbound, VerifiedEvent, from_webhook};
+use crate::feishu::webhook::{AppKeys, Rejected, SignatureHeaders};
 use crate::log_limit::LogLimit;
 use crate::metrics::Metrics;
 
@@ -114,7 +115,7 @@ async fn own_path(
 async fn deliver(gate: &Gate, apps: &[AppKeys], request: &HttpRequest, payload: web::Payload) -> HttpResponse {
     let begun = Instant::now();
     let answer = match receive(request, payload).await {
-        Ok(body) => match open_for_any(apps, signature_headers(request.headers()), &body, &gate.time) {
+        Ok(body) => match from_webhook(apps, signature_headers(request.headers()), &body, &gate.time) {
             Ok(inbound) => take(gate, inbound).await,
             Err(rejected) => reject(gate, apps, request, rejected),
         },
