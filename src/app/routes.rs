@@ -74,7 +74,7 @@ impl Routes {
         Self {
             max_connections: setup.max_connections,
             trusted_proxies: setup.trusted_proxies.clone(),
-            pages: Pages::new(&api, setup.trusted_proxies.clone(), setup.shown_settings),
+            pages: Pages::new(&api, setup.trusted_proxies.clone(), setup.shown_settings, &setup.layout.spool),
             gate: Gate::new(keys, setup.trusted_proxies, inbox.clone(), metrics.clone(), (clock.clone(), time)),
             api,
             vitals: Vitals::new(catalogue.clone(), store.clone(), (apps, inbox.clone()), metrics, clock.clone(), space),

@@ -3,8 +3,8 @@
 //! In the background one is made after the other: of what arrives in its order, and of what was there
 //! before, newest first. What cannot be made is remembered, so that nothing is tried for ever.
 
-use std::fs::File;
 use std::io;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,7 +155,7 @@ impl Thumbnails {
         }
         let Some(picture) = self.sound(picture).await? else { return Ok(Made::Impossible) };
         let draft = self.on_disk(|cache| Ok(cache.draft()?)).await?;
-        let made = self.workshop.shrink(picture, draft.file()?).await?;
+        let made = self.workshop.shrink(picture, draft.output()?).await?;
         self.on_disk(move |cache| match made {
             Ok(()) => Ok(cache.keep(&digest, draft)?),
             Err(refusal) => {
@@ -169,12 +169,16 @@ impl Thumbnails {
 
     /// The bytes of a picture, if they are what they were: a thumbnail of others, or the verdict that there is
     /// none, would stay under the digest of the right ones.
-    async fn sound(&self, picture: &Picture) -> Result<Option<File>, ThumbnailError> {
+    async fn sound(&self, picture: &Picture) -> Result<Option<Stdio>, ThumbnailError> {
         let (blobs, digest, size_bytes) = (self.examiner.blobs().clone(), picture.digest, picture.size_bytes);
-        let open = move || blobs.open(digest, size_bytes)?.check(&mut vec![0; CHECK_BYTES]);
+        let open = move || {
+            let mut blob = blobs.open(digest, size_bytes)?;
+            blob.check(&mut vec![0; CHECK_BYTES])?;
+            Ok::<_, Damage>(blob.into_input()?)
+        };
         let opened = CACHE_USERS.run(open).await?;
         let damage = match opened {
-            Ok(file) => return Ok(Some(file)),
+            Ok(input) => return Ok(Some(input)),
             Err(damage) => damage,
         };
         match self.examiner.examine(digest, size_bytes).await? {

@@ -2,8 +2,10 @@
 //! their end, in the same pass.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read, Seek as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use sha2::{Digest as _, Sha256};
 
@@ -57,6 +59,14 @@ pub struct CheckedBlob {
     size_bytes: u64,
 }
 
+/// Some bytes of a blob. Whether they are right is not known: that takes all of them.
+#[derive(Debug)]
+pub struct BlobRange {
+    file: File,
+    position: u64,
+    left: u64,
+}
+
 /// The digest of bytes that come piece by piece.
 #[derive(Debug, Clone, Default)]
 pub struct Sum {
@@ -91,7 +101,7 @@ impl CheckedBlob {
     ///
     /// # Errors
     /// If it is not there or has another size.
-    pub fn open(path: &Path, digest: Digest, size_bytes: u64) -> Result<Self, Damage> {
+    pub(super) fn open(path: &Path, digest: Digest, size_bytes: u64) -> Result<Self, Damage> {
         let metadata = fs::metadata(path).map_err(Damage::from)?;
         if !metadata.is_file() {
             return Err(Damage::NoFile);
@@ -120,21 +130,48 @@ impl CheckedBlob {
         }
     }
 
-    /// Reads everything that is left, for whoever wants to know first whether it is right. Returns the file, to
-    /// be read from its start.
+    /// Reads everything that is left, for whoever wants to know first whether it is right.
     ///
     /// # Errors
     /// If it is not.
-    pub fn check(mut self, buffer: &mut [u8]) -> Result<File, Damage> {
+    pub fn check(&mut self, buffer: &mut [u8]) -> Result<(), Damage> {
         while self.read(buffer)? > 0 {}
-        self.file.rewind()?;
-        Ok(self.file)
+        Ok(())
     }
 
-    /// The file, of which only the length is known to be right.
+    /// The bytes from `first` on, at most so many.
     #[must_use]
-    pub fn into_file(self) -> File {
+    pub fn into_range(self, first: u64, length: u64) -> BlobRange {
+        BlobRange { file: self.file, position: first, left: length.min(self.size_bytes.saturating_sub(first)) }
+    }
+
+    /// All bytes as the input of another process, which may also seek in it.
+    ///
+    /// # Errors
+    /// If there is no way back to the first byte.
+    pub fn into_input(mut self) -> io::Result<Stdio> {
+        self.file.rewind()?;
+        Ok(self.file.into())
+    }
+
+    /// The file itself.
+    pub(super) fn into_file(self) -> File {
         self.file
+    }
+}
+
+impl Read for BlobRange {
+    /// A blob that has become shorter since it was opened is an error, never an end.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let into = buffer.get_mut(..wanted).unwrap_or_default();
+        let count = if into.is_empty() { 0 } else { self.file.read_at(into, self.position)? };
+        if count == 0 && wanted > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.position += count as u64;
+        self.left -= count as u64;
+        Ok(count)
     }
 }
 
@@ -163,7 +200,7 @@ mod tests {
     use super::*;
 
     fn read(path: &Path, digest: Digest, size_bytes: u64) -> Result<(), Damage> {
-        CheckedBlob::open(path, digest, size_bytes)?.check(&mut [0; 3]).map(drop)
+        CheckedBlob::open(path, digest, size_bytes)?.check(&mut [0; 3])
     }
 
     #[test]
@@ -179,5 +216,22 @@ mod tests {
         fs::write(&path, "0123456780").unwrap();
         assert!(matches!(read(&path, sum.digest(), 10), Err(Damage::Bytes { .. })));
         assert!(matches!(read(directory.path(), sum.digest(), 10), Err(Damage::NoFile)));
+    }
+    #[test]
+    fn a_range_ends_with_the_blob_and_breaks_where_that_became_shorter() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("blob");
+        fs::write(&path, "0123456789").unwrap();
+        let open = || CheckedBlob::open(&path, Sum::default().digest(), 10).unwrap();
+        let text = |mut range: BlobRange| {
+            let mut text = String::new();
+            range.read_to_string(&mut text).map(|_| text)
+        };
+        assert_eq!(text(open().into_range(2, 3)).unwrap(), "234");
+        assert_eq!(text(open().into_range(8, 30)).unwrap(), "89");
+        assert_eq!(text(open().into_range(10, 1)).unwrap(), "");
+        let range = open().into_range(2, 8);
+        fs::write(&path, "01234").unwrap();
+        assert_eq!(text(range).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }

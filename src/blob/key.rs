@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use crate::domain::digest::Digest;
 
 /// The path of a blob relative to its store: `sha256/ab/cd/<64 hex>`.
-#[must_use]
-pub fn relative_path(digest: &Digest) -> PathBuf {
+pub(super) fn relative_path(digest: &Digest) -> PathBuf {
     let hex = digest.to_string();
     let (first, second) = fan(&hex);
     ["sha256", first, second, &hex].iter().collect()

@@ -2,9 +2,12 @@
 //!
 //! A blob is visible under its final name only when it is complete and durable:
 //! stage (spool file, hashed as it grows) → fsync → link without overwriting → fsync the directory.
+//!
+//! No path and no handle of a file leaves this module, so that nobody else knows where bytes lie: whoever wants
+//! some opens a digest and reads.
 
 pub mod checked;
-pub mod key;
+mod key;
 mod partial;
 pub mod reserve;
 pub mod sniff;

@@ -139,22 +139,16 @@ impl Store {
         PUBLISHERS.run(move || places.confirm(&digest, size_bytes)).await?
     }
 
-    /// Where a blob lies, whether it is there or not.
+    /// Where people find a blob, in words.
     #[must_use]
-    pub fn path(&self, digest: &Digest) -> PathBuf {
-        self.places.root.join(relative_path(digest))
+    pub fn location(&self, digest: &Digest) -> String {
+        self.places.root.join(relative_path(digest)).display().to_string()
     }
 
     /// The store for whoever checks what is read.
     #[must_use]
     pub fn checked(&self) -> Blobs {
         Blobs::at(&self.places.root)
-    }
-
-    /// Where temporary files without a name may lie.
-    #[must_use]
-    pub fn spool(&self) -> &Path {
-        &self.places.spool
     }
 
     /// Whether a file can be written in the spool.
@@ -243,7 +237,9 @@ fn replace_if_damaged(staged: &Staged, target: &Path) -> io::Result<()> {
 
 /// A file that holds these bytes.
 fn whole(path: &Path, digest: Digest, size_bytes: u64) -> Result<File, Damage> {
-    CheckedBlob::open(path, digest, size_bytes)?.check(&mut vec![0; CHECK_BYTES])
+    let mut blob = CheckedBlob::open(path, digest, size_bytes)?;
+    blob.check(&mut vec![0; CHECK_BYTES])?;
+    Ok(blob.into_file())
 }
 
 /// Creates a directory for its owner alone, with everything above it, and makes their entries durable. One

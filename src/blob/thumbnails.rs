@@ -3,9 +3,10 @@
 //! A cache beside the store and no part of its promise: nothing is synced, and whoever deletes the
 //! directory loses nothing but the time to make them again. What cannot be made has a mark in its place.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use tempfile::NamedTempFile;
 
@@ -31,12 +32,12 @@ pub struct Thumbnails {
 pub struct Draft(NamedTempFile);
 
 impl Draft {
-    /// The file to write it to.
+    /// Its file as the output of the process that makes it.
     ///
     /// # Errors
     /// If the system has no more files to give.
-    pub fn file(&self) -> io::Result<File> {
-        self.0.as_file().try_clone()
+    pub fn output(&self) -> io::Result<Stdio> {
+        Ok(self.0.as_file().try_clone()?.into())
     }
 }
 

@@ -3,19 +3,16 @@
 //! Somebody else's disk may have changed them since they were archived. Whoever takes an answer for whole shall
 //! have what was archived, and nothing else.
 
-use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 
 use actix_web::body::SizedStream;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
 use crate::archive::damage::Examiner;
-use crate::blob::checked::{CheckedBlob, Damage};
+use crate::blob::checked::{BlobRange, CheckedBlob, Damage};
 use crate::blocking::BlockingShare;
 use crate::domain::digest::Digest;
 use crate::domain::error::chain;
@@ -79,18 +76,13 @@ impl BlobBody {
     }
 
     /// An answer with its bytes from the first to the last position, both included.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub(super) async fn send_range(
-        self,
-        response: &mut HttpResponseBuilder,
-        first: u64,
-        last: u64,
-    ) -> io::Result<HttpResponse> {
+    pub(super) fn send_range(self, response: &mut HttpResponseBuilder, first: u64, last: u64) -> HttpResponse {
         match self {
-            Self::Small(bytes) => Ok(response.body(piece(&bytes, first, last))),
-            Self::Large(reading) => send_range(response, reading.blob.into_file(), first, last).await,
+            Self::Small(bytes) => response.body(piece(&bytes, first, last)),
+            Self::Large(reading) => {
+                let length = last - first + 1;
+                response.body(SizedStream::new(length, unchecked(reading.blob.into_range(first, length))))
+            }
         }
     }
 }
@@ -141,11 +133,23 @@ async fn send_next(mut reading: Reading) -> io::Result<(Option<Bytes>, Option<Re
     }
 }
 
-async fn send_range(response: &mut HttpResponseBuilder, file: File, first: u64, last: u64) -> io::Result<HttpResponse> {
-    let mut file = tokio::fs::File::from_std(file);
-    file.seek(io::SeekFrom::Start(first)).await?;
-    let length = last - first + 1;
-    Ok(response.body(SizedStream::new(length, ReaderStream::with_capacity(file.take(length), CHUNK_BYTES))))
+/// The bytes of a part of a blob, as they are.
+fn unchecked(range: BlobRange) -> impl Stream<Item = io::Result<Bytes>> {
+    unfold(Some(range), async |range| match next_piece(range?).await {
+        Ok((piece, range)) => (!piece.is_empty()).then_some((Ok(piece), Some(range))),
+        Err(error) => Some((Err(error), None)),
+    })
+}
+
+/// The next bytes of a part of a blob; none at its end.
+async fn next_piece(mut range: BlobRange) -> io::Result<(Bytes, BlobRange)> {
+    let read = move || {
+        let mut piece = vec![0; CHUNK_BYTES];
+        let count = range.read(&mut piece)?;
+        piece.truncate(count);
+        Ok((piece.into(), range))
+    };
+    READERS.run(read).await?
 }
 
 fn piece(bytes: &Bytes, first: u64, last: u64) -> Bytes {

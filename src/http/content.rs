@@ -16,7 +16,6 @@ use crate::archive::damage::{Examiner, Finding};
 use crate::catalogue::listing::resource::Resource;
 use crate::domain::digest::Digest;
 use crate::domain::download::State;
-use crate::domain::id::MessageId;
 use crate::domain::media;
 use crate::domain::readable::is_invisible_mark;
 
@@ -93,12 +92,7 @@ pub(super) async fn serve(
             let mut response = HttpResponse::PartialContent();
             response.insert_header((header::CONTENT_RANGE, format!("bytes {first}-{last}/{size_bytes}")));
             let response = describe(&mut response, resource, manner, &tag);
-            body.send_range(response, first, last).await.map_err(|error| {
-                let message_id = resource.message_id.as_ref().map(MessageId::as_str);
-                tracing::error!(resource.id = %resource.id, message.id = message_id, app.id = %resource.app_id, %error,
-                    "Could not read the blob of a stored resource");
-                unreadable()
-            })
+            Ok(body.send_range(response, first, last))
         }
         Part::Unsatisfiable => Err(Problem::range_not_satisfiable(size_bytes)),
     }

@@ -55,11 +55,11 @@ impl Workshop {
         Self { program }
     }
 
-    /// Makes a small picture of `picture`, written to `made`. The inner result is final.
+    /// Makes a small picture of `picture`, a file, written to `made`. The inner result is final.
     ///
     /// # Errors
     /// If there was no process, or somebody else ended it: another try may succeed.
-    pub async fn shrink(&self, picture: File, made: File) -> io::Result<Result<(), Refusal>> {
+    pub async fn shrink(&self, picture: impl Into<Stdio>, made: impl Into<Stdio>) -> io::Result<Result<(), Refusal>> {
         let mut process = Command::new(&self.program)
             .arg(COMMAND)
             .env_clear()

@@ -1,11 +1,13 @@
 //! The house: imports go down only, and some crates are at home in one module.
 
+mod handles;
 mod scan;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use self::handles::handed_out;
 use self::scan::{Import, Used, scan};
 
 /// Each module, the modules of ours that it may use, and nothing else.
@@ -206,6 +208,27 @@ fn every_module_has_its_row() {
             source.file.display()
         );
     }
+}
+
+#[test]
+fn no_path_and_no_file_leaves_the_store() {
+    let mut wrong = Vec::new();
+    for Source { file, .. } in sources().into_iter().filter(|source| source.home.as_deref() == Some("blob")) {
+        let handed_out = handed_out(&fs::read_to_string(&file).unwrap());
+        wrong.extend(handed_out.into_iter().map(|by| format!("{} by {by}", file.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    for source in [
+        "pub fn f() -> std::path::PathBuf {}",
+        "impl S { pub async fn f(&self) -> io::Result<Option<(u8, File)>> {} }",
+        "pub struct S { pub f: Arc<Path> }",
+        "impl S { pub fn f(&self) -> impl AsRef<Path> {} }",
+    ] {
+        assert_eq!(handed_out(source), ["f"], "{source}");
+    }
+    let kept = "pub struct S { pub(super) f: File } impl S { pub(super) fn f() -> File {} pub fn g(_: &Path) {} }";
+    assert!(handed_out(kept).is_empty());
 }
 
 /// What is wrong with a source that is planted below a module.

@@ -147,7 +147,7 @@ async fn what_was_lost_was_stored_again_by_a_try_without_bytes() {
 
     // Brought back from a backup, it is found, and nobody is asked for it.
     let asked = app.platform.requests_for(&key);
-    let place = app.store.path(&larkive::sandbox::samples::bytes_of(&key).unwrap().digest());
+    let place = app.store.location(&larkive::sandbox::samples::bytes_of(&key).unwrap().digest());
     fs::write(&place, [&whole[..whole.len() - 1], b"?"].concat()).unwrap();
     app.post(&format!("{path}/retry")).await;
     app.drain().await;

@@ -22,7 +22,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, SqliteConnection};
 
 use crate::program::{Output, Workplace};
-use crate::support::sha256;
+use crate::support::{blob_below, sha256};
 
 /// 2026-03-01T12:00:00Z.
 const NOON_MS: i64 = 1_772_366_400_000;
@@ -42,8 +42,7 @@ impl Shelf {
     }
 
     fn blob(&self, bytes: &[u8]) -> PathBuf {
-        let digest = sha256(bytes);
-        self.workplace.path(&format!("data/blobs/sha256/{}/{}/{digest}", &digest[..2], &digest[2..4]))
+        blob_below(&self.workplace.path("data/blobs"), &sha256(bytes))
     }
 
     /// Puts a stored file on the shelf.

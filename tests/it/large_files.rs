@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use larkive::blob::key::relative_path;
 use larkive::domain::download::State;
 use larkive::domain::reason::ReasonCode;
 use larkive::sandbox::samples::{Media, digest_of};
@@ -13,7 +12,7 @@ use larkive::sandbox::{Action, Route, Rule, Sandbox, SandboxOptions, event};
 use serde_json::{Value, json};
 
 use crate::program::{ADMIN_TOKEN, Workplace};
-use crate::support::{Options, TestApp, sha256, spawn_app, spawn_app_with, until};
+use crate::support::{Options, TestApp, blob_below, sha256, spawn_app, spawn_app_with, until};
 
 const MIB: u64 = 1 << 20;
 /// What "large" is where the real program is killed over it: more would only take longer.
@@ -76,7 +75,7 @@ async fn a_file_broken_five_times_and_killed_once_costs_little_more_than_its_siz
     let stored = &workplace.run(&["list"]).ended(0).rows()[0];
     let digest = digest_of(&key).unwrap().to_string();
     assert_eq!((stored["sha256"].as_str(), stored["size_bytes"].as_u64()), (Some(digest.as_str()), Some(size)));
-    let blob = workplace.path("data/blobs").join(relative_path(&digest.parse().unwrap()));
+    let blob = blob_below(&workplace.path("data/blobs"), &digest);
     assert_eq!(sha256(&fs::read(blob).unwrap()), digest);
     let (bytes, answers) = served(&platform, &key);
     assert!(bytes < size + size / 5, "{bytes} bytes were served for {size}");

@@ -2,7 +2,7 @@
 //! beside a stand-in platform of its own, on a clock that only moves when it is told to.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use larkive::app::{App, AppSetup, Ended, Setup};
@@ -301,7 +301,7 @@ impl TestApp {
     }
 
     pub fn blob_path(&self, resource: &Resource) -> PathBuf {
-        self.store.path(&resource.sha256.expect("a stored resource"))
+        self.store.location(&resource.sha256.expect("a stored resource")).into()
     }
 
     /// Stops the archive as a signal would and starts it again on the same directory.
@@ -418,6 +418,11 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// Where the layout that is promised to outsiders has a blob.
+pub fn blob_below(store: &Path, digest: &str) -> PathBuf {
+    store.join(format!("sha256/{}/{}/{digest}", &digest[..2], &digest[2..4]))
 }
 
 pub fn sha256(bytes: &[u8]) -> String {

@@ -65,7 +65,7 @@ pub(super) async fn export(
         .insert_header((header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .streaming(stream(export, PackageForm::Zip, pages.store.spool())))
+        .streaming(stream(export, PackageForm::Zip, &pages.spool)))
 }
 
 /// The export's place is free again as soon as nobody watches it any more.

@@ -64,7 +64,7 @@ pub(super) enum Value {
 /// What is recorded of a resource.
 pub(super) fn facts(resource: &Resource, store: &Store, language: Language) -> Vec<Fact> {
     let texts = Texts::of(language);
-    let path = resource.sha256.filter(|_| resource.blob_path.is_some()).map(|digest| store.path(&digest));
+    let place = resource.sha256.filter(|_| resource.blob_path.is_some()).map(|digest| store.location(&digest));
     let lines = [
         (texts.role, Some(Value::Text(vocabulary::role(resource.role, language).to_owned()))),
         (texts.file_name, resource.file_name.as_deref().map(visible).map(Value::Text)),
@@ -79,7 +79,7 @@ pub(super) fn facts(resource: &Resource, store: &Store, language: Language) -> V
         (texts.next_attempt_at, time(resource.next_attempt_at)),
         (texts.attempts, Some(Value::Text(resource.attempts.to_string()))),
         (texts.sha256, resource.sha256.map(code)),
-        (texts.path, path.map(|path| code(path.display()))),
+        (texts.path, place.map(code)),
         (texts.message, resource.message_id.as_ref().map(code)),
         (texts.through, resource.download_message_id.as_ref().map(code)),
         (texts.key, Some(code(&resource.key))),

@@ -41,6 +41,7 @@ mod visit;
 mod vocabulary;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,14 +85,17 @@ pub struct Pages {
     sessions: Arc<Sessions>,
     attempts: Arc<Attempts>,
     exports: Arc<Exports>,
+    /// Where exports have their temporary files.
+    spool: Arc<Path>,
     /// The configuration, as it may be shown.
     settings: Arc<[ShownSetting]>,
 }
 
 impl Pages {
-    /// Pages over what the API shows too, behind these proxies, with these settings to show.
+    /// Pages over what the API shows too, behind these proxies, with these settings to show. Exports have their
+    /// temporary files in `spool`.
     #[must_use]
-    pub fn new(api: &Api, proxies: TrustedProxies, settings: Vec<ShownSetting>) -> Self {
+    pub fn new(api: &Api, proxies: TrustedProxies, settings: Vec<ShownSetting>, spool: &Path) -> Self {
         Self {
             catalogue: api.catalogue.clone(),
             store: api.store.clone(),
@@ -104,6 +108,7 @@ impl Pages {
             sessions: Arc::default(),
             attempts: Arc::new(Attempts::new(SIGNING_IN)),
             exports: Arc::default(),
+            spool: spool.into(),
             settings: settings.into(),
         }
     }

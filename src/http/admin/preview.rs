@@ -78,8 +78,7 @@ impl Preview {
         let blobs = blobs.clone();
         let read = move || {
             let mut head = Vec::new();
-            let file = blobs.open(digest, size_bytes)?.into_file();
-            file.take(TEXT_BYTES as u64).read_to_end(&mut head)?;
+            blobs.open(digest, size_bytes)?.into_range(0, TEXT_BYTES as u64).read_to_end(&mut head)?;
             Ok::<_, Damage>(head)
         };
         let head = READERS.run(read).await??;

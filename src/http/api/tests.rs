@@ -1,5 +1,6 @@
 //! The API as its callers see it, on a real catalogue and real files.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -117,7 +118,7 @@ impl Server {
         let digest = sum.digest().to_string();
         let seed = Seed { file_name: Some(file_name), ..Seed::stored(&digest, bytes.len().try_into().unwrap()) };
         let id = self.seeded.add("img_1", seed).await;
-        let place = self.api.store.path(&sum.digest());
+        let place = PathBuf::from(self.api.store.location(&sum.digest()));
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
         std::fs::write(place, bytes).unwrap();
         format!("/api/v1/resources/{id}/content")
@@ -367,7 +368,7 @@ async fn bytes_that_are_not_here_or_not_right_are_never_served() {
     let answer = server.get(&format!("/api/v1/resources/{pending}/content")).await;
     assert_eq!(answer.problem(), (404, "not_stored".to_owned()));
 
-    let blob = server.api.store.path(&DIGEST.parse().unwrap());
+    let blob = server.api.store.location(&DIGEST.parse().unwrap());
     std::fs::write(&blob, "012345678").unwrap();
     assert_eq!(server.get(&path).await.problem(), (404, "not_stored".to_owned()));
     let standing = server.get(path.trim_end_matches("/content")).await.json();

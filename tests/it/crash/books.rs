@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use larkive::blob::key::relative_path;
 use larkive::catalogue::{Catalogue, FILE_NAME};
 use larkive::sandbox::samples::digest_of;
 use larkive::sandbox::{Entry, Route};
 use sqlx::Row as _;
 
-use crate::support::sha256;
+use crate::support::{blob_below, sha256};
 
 /// A resource: its message and its key.
 pub type Id = (String, String);
@@ -188,7 +187,7 @@ impl Books {
     }
 
     fn blob_path(&self, digest: &str) -> PathBuf {
-        self.data.join("blobs").join(relative_path(&digest.parse().unwrap()))
+        blob_below(&self.data.join("blobs"), digest)
     }
 
     /// The catalogue; none while nobody lived long enough to make one, which promises nothing.
