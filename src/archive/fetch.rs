@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::asker::{Asker, NoTenant};
+use super::command::Commands;
 use super::download::{Downloader, Transfer};
 use super::record;
 use crate::catalogue::endings::Ending;
@@ -15,9 +16,9 @@ use crate::catalogue::listing::resource::{Resource, find};
 use crate::catalogue::resources::{self, Lease, Take};
 use crate::catalogue::{Catalogue, CatalogueError, by_hand};
 use crate::clock::Clock;
+use crate::domain::actor::Actor;
 use crate::domain::download::State;
 use crate::domain::id::ResourceId;
-use crate::domain::resource::ResourceType;
 use crate::domain::source::Target;
 
 /// How often the row is looked at while another process works on it.
@@ -26,42 +27,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const WITHOUT_ROOM: Duration = Duration::from_secs(5);
 /// How long the claim holds without being renewed: a fetch that was killed is not in the way for long.
 const LEASE: Duration = Duration::from_secs(60);
-
-/// Makes sure that `target` is in the catalogue, for whoever serves it to work on, and due again if
-/// that is wanted. Returns its row.
-///
-/// # Errors
-/// If nobody knows in whose name to ask, or the catalogue fails.
-pub async fn order(
-    catalogue: &Catalogue,
-    clock: &Clock,
-    asker: &Asker,
-    target: &Target,
-    take: Take,
-) -> Result<ResourceId, NoTenant> {
-    let id = place(catalogue, clock, asker, target).await?;
-    if take == Take::Anyway {
-        by_hand::ask_again(catalogue.write()?, id).await?;
-    }
-    Ok(id)
-}
-
-/// The row of a target: the one of a message that carries its key, because only that can be
-/// downloaded, else one of its own.
-async fn place(catalogue: &Catalogue, clock: &Clock, asker: &Asker, target: &Target) -> Result<ResourceId, NoTenant> {
-    let app_id = &asker.app_id;
-    let carried = match target {
-        Target::Image { key } => by_hand::carried(catalogue.read(), app_id, key, ResourceType::Image).await?,
-        Target::File { key } => by_hand::carried(catalogue.read(), app_id, key, ResourceType::File).await?,
-        _ => None,
-    };
-    if let Some(id) = carried {
-        return Ok(id);
-    }
-    let tenant_key = asker.tenant_for(catalogue, target).await?;
-    let asked_by = (app_id, tenant_key.as_ref());
-    Ok(resources::insert_by_hand(catalogue.write()?, asked_by, target, clock.now()).await?)
-}
 
 /// How a fetch goes about its work.
 #[derive(Debug, Clone)]
@@ -92,6 +57,8 @@ pub struct Fetcher {
     pub downloader: Downloader,
     /// The app.
     pub asker: Asker,
+    /// Who wants it.
+    pub actor: Actor,
     /// The clock.
     pub clock: Clock,
     /// The lease owner, different from every other process's.
@@ -100,13 +67,13 @@ pub struct Fetcher {
 
 impl Fetcher {
     /// Makes sure that `target` is in the catalogue and works on it for as long as `manner` allows.
-    /// What the configuration or this machine blocks gets one try, as at every start of the service. Returns what came of it; nothing if it is hidden, because its message was recalled.
+    /// Returns what came of it; nothing if it is hidden, because its message was recalled.
     ///
     /// # Errors
     /// If nobody knows in whose name to ask, or the catalogue fails.
     pub async fn fetch(&self, target: &Target, manner: &Manner) -> Result<Option<Fetched>, NoTenant> {
-        let id = place(&self.catalogue, &self.clock, &self.asker, target).await?;
-        by_hand::ask_again_if_configured(self.catalogue.write()?, id).await?;
+        let commands = Commands::of(self.actor.clone(), &self.catalogue, self.clock.now());
+        let id = commands.take_up(&self.asker, target).await?;
         let mut last_try = Ending::Released;
         let done = tokio::select! {
             done = self.work_on(id, manner.take, &mut last_try) => done,

@@ -1,9 +1,11 @@
-//! What Larkive does: one verb per file. Rows change only through here.
+//! What Larkive does: one verb per file. Rows change only through here; what somebody asks for comes through
+//! [`command`].
 
 pub mod app_ticket;
 pub mod asker;
 pub mod chat;
 pub mod checkpoints;
+pub mod command;
 pub mod damage;
 pub mod dictionary;
 pub mod download;
@@ -23,7 +25,6 @@ pub mod quote;
 pub mod recall;
 mod received;
 pub mod record;
-pub mod replay;
 pub mod requeue;
 pub mod retry;
 pub mod thumbnail;

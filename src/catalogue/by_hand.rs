@@ -4,7 +4,7 @@
 
 use super::connections::Connections;
 use super::resources::{Identity, UNCLAIMED_STATE};
-use super::{CatalogueError, mended};
+use super::{CatalogueError, Transaction, mended};
 use crate::domain::id::{AppId, ResourceId, ResourceKey};
 use crate::domain::resource::ResourceType;
 use crate::domain::source::Target;
@@ -58,14 +58,14 @@ pub async fn knows_tenant(read: &Connections, app_id: &AppId, target: &Target) -
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn ask_again(write: &Connections, id: ResourceId) -> Result<(), CatalogueError> {
+pub async fn ask_again(transaction: &mut Transaction, id: ResourceId) -> Result<(), CatalogueError> {
     sqlx::query(
         "UPDATE resources
          SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
          WHERE resource_row_id = ? AND state <> 'running'",
     )
     .bind(id.0)
-    .execute(write)
+    .execute(transaction.connection())
     .await?;
     Ok(())
 }
@@ -74,7 +74,7 @@ pub async fn ask_again(write: &Connections, id: ResourceId) -> Result<(), Catalo
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn ask_again_if_configured(write: &Connections, id: ResourceId) -> Result<(), CatalogueError> {
+pub async fn ask_again_if_configured(transaction: &mut Transaction, id: ResourceId) -> Result<(), CatalogueError> {
     sqlx::query(
         "UPDATE resources
          SET state = 'pending', next_attempt_at = NULL, failures = 0, failures_alike = 0, failing_since = NULL
@@ -82,7 +82,7 @@ pub async fn ask_again_if_configured(write: &Connections, id: ResourceId) -> Res
     )
     .bind(id.0)
     .bind(mended::cleared_by_start())
-    .execute(write)
+    .execute(transaction.connection())
     .await?;
     Ok(())
 }

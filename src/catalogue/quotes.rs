@@ -203,7 +203,11 @@ pub async fn requeue_at_start(write: &Connections) -> Result<u64, CatalogueError
 ///
 /// # Errors
 /// If the catalogue cannot be written.
-pub async fn requeue_failed(catalogue: &Catalogue, cause: &Cause, now: Timestamp) -> Result<Portion, CatalogueError> {
+pub async fn requeue_failed(
+    transaction: &mut Transaction,
+    cause: &Cause,
+    now: Timestamp,
+) -> Result<Portion, CatalogueError> {
     let done = sqlx::query(
         "UPDATE quoted_messages SET state = 'pending', attempts = 0
          WHERE quoted_row_id IN (
@@ -219,7 +223,7 @@ pub async fn requeue_failed(catalogue: &Catalogue, cause: &Cause, now: Timestamp
     .bind(cause.reason.as_str())
     .bind(now.unix_ms())
     .bind(BATCH)
-    .execute(catalogue.write()?)
+    .execute(transaction.connection())
     .await?;
     Ok(Portion::of(done.rows_affected()))
 }

@@ -104,7 +104,7 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
 /// # Errors
 /// If SQLite fails.
 pub async fn insert_by_hand(
-    write: &Connections,
+    transaction: &mut Transaction,
     (app_id, tenant_key): (&AppId, Option<&TenantKey>),
     target: &Target,
     now: Timestamp,
@@ -141,7 +141,7 @@ pub async fn insert_by_hand(
     .bind(now.unix_ms())
     .bind(matches!(target, Target::TicketImage { index: Some(_), .. }))
     .bind(tenant_key.map(TenantKey::as_str))
-    .execute(write)
+    .execute(transaction.connection())
     .await?;
     let id = sqlx::query_scalar(
         "SELECT resource_row_id FROM resources
@@ -152,7 +152,7 @@ pub async fn insert_by_hand(
     .bind(&identity.owner)
     .bind(identity.kind.map_or("", ResourceType::as_str))
     .bind(&identity.key)
-    .fetch_one(write)
+    .fetch_one(transaction.connection())
     .await?;
     Ok(ResourceId(id))
 }

@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 
 use super::listing::attention::{Cause, push_cause};
 use super::listing::{self, selection::Sql};
-use super::{Catalogue, CatalogueError};
+use super::{Catalogue, CatalogueError, Transaction};
 use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
 use crate::domain::time::Timestamp;
@@ -29,10 +29,10 @@ WHERE r.resource_row_id IN (SELECT value FROM json_each(";
 ///
 /// # Errors
 /// If the catalogue cannot be written.
-pub async fn requeue(catalogue: &Catalogue, ids: &[ResourceId]) -> Result<u64, CatalogueError> {
+pub async fn requeue(transaction: &mut Transaction, ids: &[ResourceId]) -> Result<u64, CatalogueError> {
     let mut sql = Sql::new(REQUEUE);
     sql.push_bind(json_list(ids)).push("))").push(RETRYABLE);
-    Ok(sql.build().execute(catalogue.write()?).await?.rows_affected())
+    Ok(sql.build().execute(transaction.connection()).await?.rows_affected())
 }
 
 /// The resources that a filter asks for and that may be moved.

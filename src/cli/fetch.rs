@@ -24,6 +24,7 @@ use crate::catalogue::reasons;
 use crate::catalogue::resources::Take;
 use crate::clock::Clock;
 use crate::config::{Fetching, PlatformAccess};
+use crate::domain::actor::Actor;
 use crate::domain::app::AppKind;
 use crate::domain::download::State;
 use crate::domain::id::{AppId, MessageId, ResourceKey, TenantKey};
@@ -342,5 +343,5 @@ async fn open(fetching: &Fetching, app: &PlatformAccess, asker: Asker) -> anyhow
     let kept = (store, space);
     let limits = serve::limits(settings);
     let downloader = Downloader::new(client.clone(), &catalogue, kept, limits, clock.clone(), metrics);
-    Ok((Fetcher { catalogue, downloader, asker, clock, owner }, client))
+    Ok((Fetcher { catalogue, downloader, asker, actor: Actor::Shell, clock, owner }, client))
 }

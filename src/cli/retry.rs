@@ -11,9 +11,11 @@ use super::filter::FilterOptions;
 use super::named::Named;
 use super::output::{forgive_closed_pipe, stdout};
 use super::{Exit, Outcome};
+use crate::archive::command::Commands;
 use crate::archive::retry;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
+use crate::domain::actor::Actor;
 use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
 use crate::domain::time::Timestamp;
@@ -59,10 +61,11 @@ pub async fn run(options: Options, catalogue: Catalogue) -> Outcome {
 }
 
 async fn print(options: &Options, catalogue: &Catalogue, now: Timestamp, out: &mut impl Write) -> Outcome {
+    let commands = Commands::of(Actor::Shell, catalogue, now);
     let queued = match (select(options, catalogue, now).await?, options.dry_run) {
-        (Selection::These(ids), false) => retry::these(catalogue, &ids).await?,
+        (Selection::These(ids), false) => commands.retry_these(&ids).await?,
         (Selection::These(ids), true) => retry::count_these(catalogue, &ids).await?,
-        (Selection::Matching(filter), false) => retry::matching(catalogue, &filter, now).await?,
+        (Selection::Matching(filter), false) => commands.retry_matching(&filter).await?,
         (Selection::Matching(filter), true) => retry::count_matching(catalogue, &filter, now).await?,
     };
     writeln!(out, "{}", json!({ "queued": queued }))?;

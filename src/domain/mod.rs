@@ -1,5 +1,6 @@
 //! Vocabulary: the words and rules everything else is written in. No I/O.
 
+pub mod actor;
 pub mod app;
 pub mod cell;
 pub mod chat;

@@ -11,6 +11,7 @@ mod catalogue;
 mod changes;
 mod cli;
 mod codes;
+mod commands;
 mod content;
 mod corpus;
 mod crash;

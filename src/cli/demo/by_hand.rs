@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::{Awaited, SEED};
 use crate::archive::asker::Asker;
-use crate::archive::fetch;
+use crate::archive::command::Commands;
 use crate::catalogue::Catalogue;
 use crate::catalogue::resources::Take;
 use crate::clock::Clock;
+use crate::domain::actor::Actor;
 use crate::domain::app::AppKind;
 use crate::domain::id::AppId;
 use crate::domain::reason::ReasonCode;
@@ -23,8 +24,9 @@ pub(super) async fn order(
     wake: &Arc<dyn Fn() + Send + Sync>,
 ) -> anyhow::Result<Vec<Awaited>> {
     let (asker, mut awaited) = (Asker::new(app_id, AppKind::Custom), Vec::new());
+    let commands = Commands::of(Actor::System, catalogue, Clock::system().now());
     for (sample, target, expected) in samples()? {
-        fetch::order(catalogue, &Clock::system(), &asker, &target, Take::Pending).await?;
+        commands.order(&asker, &target, Take::Pending).await?;
         wake();
         awaited.push(Awaited { sample, message_id: None, expected });
     }

@@ -14,9 +14,9 @@ use super::payload::{SHOWN_CHARS, ShownPayload};
 use super::query::{Query, link};
 use super::visit::SignedIn;
 use super::vocabulary::Time;
-use crate::archive::replay::{self, Replay};
 use crate::catalogue::listing::PageRequest;
 use crate::catalogue::listing::delivery::{self, Delivery, DeliveryResult};
+use crate::catalogue::replay::Replay;
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::id::EventRowId;
 use crate::domain::readable::visible;
@@ -204,12 +204,12 @@ pub(super) async fn show(
 /// `POST /deliveries/{id}/replay`: has a delivery read again and shows it.
 pub(super) async fn replay(
     pages: web::Data<Pages>,
-    _: SignedIn,
+    visit: SignedIn,
     id: web::Path<String>,
     _: Form,
 ) -> Result<HttpResponse, Failure> {
     let id: EventRowId = id.parse().map_err(|_| Failure::NotFound)?;
-    match replay::replay(&pages.catalogue, id).await? {
+    match pages.commands(&visit).replay(id).await? {
         Replay::Unknown => Err(Failure::NotFound),
         Replay::Marked => {
             (pages.wake)();

@@ -15,7 +15,6 @@ use super::language::texts;
 use super::query::{Query, link};
 use super::quoted::{self, QuotedCard};
 use super::visit::SignedIn;
-use crate::archive::retry;
 use crate::catalogue::listing::PageRequest;
 use crate::catalogue::listing::attention::{self, Cause, Group};
 use crate::catalogue::listing::delivery::{DeliveryResult, count_unparsed, deliveries};
@@ -196,14 +195,15 @@ pub(super) async fn show_group(
 }
 
 /// `POST /failed/retry`: re-queues a group, or everything that asks the same of the reader.
-pub(super) async fn retry(pages: web::Data<Pages>, _: SignedIn, form: Form) -> Result<HttpResponse, Failure> {
+pub(super) async fn retry(pages: web::Data<Pages>, visit: SignedIn, form: Form) -> Result<HttpResponse, Failure> {
     let everything_in = |state: &[State]| Filter { state: state.to_vec(), ..Filter::default() };
-    let matching = async |filter| retry::matching(&pages.catalogue, &filter, pages.clock.now()).await;
+    let commands = pages.commands(&visit);
+    let matching = async |filter| commands.retry_matching(&filter).await;
     let queued = match form.value("extent") {
-        "group" => retry::failed(&pages.catalogue, &cause(form.value("reason"), form.value("app_id"))?).await?,
+        "group" => commands.retry_failed(&cause(form.value("reason"), form.value("app_id"))?).await?,
         "quoted" => {
             let cause = cause(form.value("reason"), form.value("app_id"))?;
-            retry::quoted(&pages.catalogue, &cause, pages.clock.now()).await?
+            commands.retry_quoted(&cause).await?
         }
         "blocked" => matching(everything_in(&[State::Blocked])).await?,
         "waiting" => matching(everything_in(&[State::Pending])).await?,

@@ -15,7 +15,6 @@ use super::language::texts;
 use super::local_path::LocalPath;
 use super::question::{Question, View, asks_for_failures};
 use super::visit::SignedIn;
-use crate::archive::retry;
 use crate::catalogue::CatalogueError;
 use crate::catalogue::listing::resource::Resource;
 use crate::catalogue::listing::{self, Count, ListingError, Page as Listed, PageRequest};
@@ -132,7 +131,7 @@ async fn count(pages: &Pages, question: &Question, statistics: &Statistics) -> R
 /// and goes back to the list.
 pub(super) async fn retry(
     pages: web::Data<Pages>,
-    _: SignedIn,
+    visit: SignedIn,
     request: HttpRequest,
     form: Form,
 ) -> Result<HttpResponse, Failure> {
@@ -144,11 +143,11 @@ pub(super) async fn retry(
             if !asks_for_failures(&filter) {
                 return Err(Failure::BadRequest);
             }
-            (back()?, retry::matching(&pages.catalogue, &filter, pages.clock.now()).await?)
+            (back()?, pages.commands(&visit).retry_matching(&filter).await?)
         }
         _ => {
             let selected = form.selected()?;
-            (back()?, retry::these(&pages.catalogue, &selected).await?)
+            (back()?, pages.commands(&visit).retry_these(&selected).await?)
         }
     };
     if queued > 0 {

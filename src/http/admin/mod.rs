@@ -53,8 +53,10 @@ use actix_web::{Error, HttpRequest, HttpResponse, Route, guard, web};
 use self::export::Exports;
 use self::failure::Failure;
 use self::session::Sessions;
+use self::visit::SignedIn;
 use super::api::Api;
 use super::attempts::{Allowance, Attempts};
+use crate::archive::command::Commands;
 use crate::archive::damage::Examiner;
 use crate::archive::thumbnail::Thumbnails;
 use crate::blob::store::Store;
@@ -111,6 +113,11 @@ impl Pages {
             spool: spool.into(),
             settings: settings.into(),
         }
+    }
+
+    /// What a visitor may ask for.
+    fn commands(&self, visit: &SignedIn) -> Commands<'_> {
+        Commands::of(visit.actor(), &self.catalogue, self.clock.now())
     }
 
     /// The resource that a path names, unless it is hidden.

@@ -18,7 +18,6 @@ use super::preview::{Extent, Form, Preview};
 use super::visit::SignedIn;
 use super::vocabulary::{self, Time, visible_lines};
 use crate::archive::damage::Finding;
-use crate::archive::retry;
 use crate::catalogue::CatalogueError;
 use crate::catalogue::listing::resource::{Detail, Resource, Try, with_tries};
 use crate::domain::download::{State, Upstream};
@@ -143,11 +142,11 @@ pub(super) async fn show(
 /// `POST /resources/{id}/retry`
 pub(super) async fn retry(
     pages: web::Data<Pages>,
-    _: SignedIn,
+    visit: SignedIn,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Failure> {
     let id = id.parse().map_err(|_| Failure::NotFound)?;
-    if retry::one(&pages.catalogue, id).await?.ok_or(Failure::NotFound)? > 0 {
+    if pages.commands(&visit).retry_one(id).await?.ok_or(Failure::NotFound)? > 0 {
         (pages.wake)();
     }
     Ok(see_other(&format!("/resources/{id}")))

@@ -7,9 +7,10 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header;
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError, web};
+use actix_web::{Error, HttpMessage as _, ResponseError, web};
 
 use super::Api;
+use crate::domain::actor::Actor;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::feishu::crypto::same_secret;
@@ -44,24 +45,28 @@ impl Throttles {
     }
 }
 
-/// Lets a request through that carries the token.
+/// Lets a request through that carries the token, and says to its handler whose that is.
 pub(super) async fn authenticate<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     match check(&request) {
-        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.call(request).await.map(ServiceResponse::map_into_left_body)
+        }
         Err(problem) => Ok(request.into_response(problem.error_response()).map_into_right_body()),
     }
 }
 
-fn check(request: &ServiceRequest) -> Result<(), Problem> {
+fn check(request: &ServiceRequest) -> Result<Actor, Problem> {
     let api = request.app_data::<web::Data<Api>>();
     // Without a token there is no API, and nothing says that there could be one.
     let missing = || Problem::not_found("there is no such path");
     let (api, token) = api.and_then(|api| Some((api, api.admin_token.as_ref()?))).ok_or_else(missing)?;
     let given = bearer(request).ok_or_else(Problem::unauthorized)?;
-    check_token(&api.throttles, client::address(request.head(), &api.proxies), given, token, api.clock.now())
+    check_token(&api.throttles, client::address(request.head(), &api.proxies), given, token, api.clock.now())?;
+    Ok(Actor::administrators_token())
 }
 
 /// Who has guessed too often is not even told whether the last guess was right.

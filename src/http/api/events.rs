@@ -5,9 +5,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::parameters::{Paging, pairs, unknown};
 use super::resources::Queued;
 use super::{Api, answer};
-use crate::archive::replay::{self, Replay};
 use crate::catalogue::listing::PageRequest;
 use crate::catalogue::listing::delivery::{DeliveryResult, deliveries};
+use crate::catalogue::replay::Replay;
+use crate::domain::actor::Actor;
 use crate::domain::id::EventRowId;
 use crate::http::error::Problem;
 
@@ -18,10 +19,14 @@ pub(super) async fn list(api: web::Data<Api>, request: HttpRequest) -> Result<Ht
 }
 
 /// `POST /api/v1/events/{id}/replay`
-pub(super) async fn replay(api: web::Data<Api>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub(super) async fn replay(
+    api: web::Data<Api>,
+    caller: web::ReqData<Actor>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     let unknown = || Problem::not_found("there is no such event");
     let id: EventRowId = id.parse().map_err(|_| unknown())?;
-    match replay::replay(&api.catalogue, id).await? {
+    match api.commands(caller).replay(id).await? {
         Replay::Unknown => Err(unknown()),
         Replay::Marked => {
             (api.wake)();

@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::Api;
 use crate::archive::asker::{Asker, NoTenant};
-use crate::archive::fetch;
 use crate::catalogue::listing::resource;
 use crate::catalogue::resources::Take;
+use crate::domain::actor::Actor;
 use crate::domain::id::{MessageId, ResourceKey};
 use crate::domain::resource::ResourceType;
 use crate::domain::source::{Source, Target};
@@ -57,6 +57,7 @@ pub(super) fn body_limit() -> web::PayloadConfig {
 /// `POST /api/v1/fetch`
 pub(super) async fn fetch(
     api: web::Data<Api>,
+    caller: web::ReqData<Actor>,
     body: Result<web::Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, Problem> {
     let mut body = read(body)?;
@@ -64,7 +65,7 @@ pub(super) async fn fetch(
     asker.tenant_key = body.tenant.take().map(|tenant| parsed("tenant", Some(tenant))).transpose()?;
     let take = if body.force.take() == Some(true) { Take::Anyway } else { Take::Pending };
     let target = body.target()?;
-    let id = fetch::order(&api.catalogue, &api.clock, &asker, &target, take).await.map_err(without_tenant)?;
+    let id = api.commands(caller).order(&asker, &target, take).await.map_err(without_tenant)?;
     (api.wake)();
     let hidden = || Problem::not_found("the resource is hidden, because its message was recalled");
     let resource = resource::find(&api.catalogue, id).await?.ok_or_else(hidden)?;

@@ -33,11 +33,13 @@ use self::endpoint::PREFIX;
 use self::routes::endpoints;
 use super::error::Problem;
 use crate::archive::asker::Asker;
+use crate::archive::command::Commands;
 use crate::archive::damage::Examiner;
 use crate::archive::thumbnail::Thumbnails;
 use crate::blob::store::Store;
 use crate::catalogue::Catalogue;
 use crate::clock::Clock;
+use crate::domain::actor::Actor;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
 
@@ -64,6 +66,13 @@ pub struct Api {
     pub clock: Clock,
     /// Called when there is new work: something was re-queued or is to be replayed.
     pub wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Api {
+    /// What a caller may ask for.
+    fn commands(&self, caller: web::ReqData<Actor>) -> Commands<'_> {
+        Commands::of(caller.into_inner(), &self.catalogue, self.clock.now())
+    }
 }
 
 impl fmt::Debug for Api {

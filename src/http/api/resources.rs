@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::parameters::{add_filter, filtered_page, pairs};
 use super::{Api, answer};
-use crate::archive::retry;
 use crate::catalogue::listing::{self, resource};
+use crate::domain::actor::Actor;
 use crate::domain::filter::Filter;
 use crate::domain::id::ResourceId;
 use crate::http::error::Problem;
@@ -38,16 +38,24 @@ pub(super) async fn show(
 }
 
 /// `POST /api/v1/resources/{id}/retry`
-pub(super) async fn retry_one(api: web::Data<Api>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+pub(super) async fn retry_one(
+    api: web::Data<Api>,
+    caller: web::ReqData<Actor>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     let id: ResourceId = id.parse().map_err(|_| unknown(&id))?;
-    let queued = retry::one(&api.catalogue, id).await?.ok_or_else(|| unknown(&id.to_string()))?;
+    let queued = api.commands(caller).retry_one(id).await?.ok_or_else(|| unknown(&id.to_string()))?;
     Ok(queued_answer(&api, queued))
 }
 
 /// `POST /api/v1/resources/retry`
-pub(super) async fn retry_matching(api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub(super) async fn retry_matching(
+    api: web::Data<Api>,
+    caller: web::ReqData<Actor>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let filter = retry_filter(&request)?;
-    let queued = retry::matching(&api.catalogue, &filter, api.clock.now()).await?;
+    let queued = api.commands(caller).retry_matching(&filter).await?;
     Ok(queued_answer(&api, queued))
 }
 
