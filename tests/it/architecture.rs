@@ -70,6 +70,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("cbc", &["feishu"]),
     ("sqlx", &["catalogue"]),
     ("rusqlite", &["catalogue"]),
+    ("fnv", &["catalogue"]),
     ("reqwest", &["feishu", "sandbox", "cli"]),
     ("async_compression", &["feishu"]),
     ("sha2", &["feishu", "blob", "archive", "http", "sandbox"]),

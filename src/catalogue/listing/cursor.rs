@@ -1,7 +1,10 @@
 //! Cursors: where a page ended, as an opaque text that only fits the list it came from.
 
+use std::hash::Hasher as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fnv::FnvHasher;
 
 use crate::domain::time::Timestamp;
 
@@ -61,36 +64,23 @@ impl Cursor {
 }
 
 /// Ties the numbers to their list and filter. It catches mistakes, not forgers: a forged cursor
-/// shows nothing that another filter would not show.
+/// shows nothing that another filter would not show. The standard library's hasher may change between
+/// versions, and a cursor must outlive an upgrade: hence FNV-1a.
 fn check(scope: &Scope<'_>, numbers: &[u8]) -> [u8; 8] {
-    let mut sum = Fnv::new();
-    sum.add(scope.list.as_bytes());
+    let mut sum = FnvHasher::default();
+    add(&mut sum, scope.list.as_bytes());
     for (name, value) in scope.filter {
-        sum.add(name.as_bytes());
-        sum.add(value.as_bytes());
+        add(&mut sum, name.as_bytes());
+        add(&mut sum, value.as_bytes());
     }
-    sum.add(numbers);
-    sum.0.to_be_bytes()
+    add(&mut sum, numbers);
+    sum.finish().to_be_bytes()
 }
 
-/// FNV-1a, 64 bits: the standard library's hasher may change between versions, and a cursor must
-/// outlive an upgrade.
-struct Fnv(u64);
-
-impl Fnv {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-
-    fn new() -> Self {
-        Self(Self::OFFSET)
-    }
-
-    /// Adds one part and its length, so that parts cannot run into each other.
-    fn add(&mut self, part: &[u8]) {
-        for byte in part.iter().copied().chain(part.len().to_be_bytes()) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(Self::PRIME);
-        }
-    }
+/// Adds one part and its length, so that parts cannot run into each other.
+fn add(sum: &mut FnvHasher, part: &[u8]) {
+    sum.write(part);
+    sum.write(&(part.len() as u64).to_be_bytes());
 }
 
 #[cfg(test)]
@@ -105,6 +95,7 @@ mod tests {
         let cursor = Cursor { asked_at, sort: -7, row: i64::MAX };
         let text = cursor.encode(&scope);
         assert_eq!(Cursor::decode(&text, &scope), Some(cursor));
+        assert_eq!(text, "ARea4R-DILpoAAABi8_laAD_________-X__________", "a cursor outlives an upgrade");
 
         assert_eq!(Cursor::decode(&text, &Scope { list: "chats", filter: &filter }), None);
         assert_eq!(Cursor::decode(&text, &Scope { list: "resources", filter: &[] }), None);
