@@ -95,6 +95,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("icu_normalizer", &["archive", "domain"]),
     ("tracing_subscriber", &["telemetry"]),
     ("httparse", &["sandbox"]),
+    ("png", &["sandbox"]),
     ("askama", &["http"]),
     ("toml", &["config"]),
 ];
