@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_web::cookie::{Cookie, CookieBuilder, SameSite, time};
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
@@ -97,17 +98,17 @@ pub(super) async fn sign_in(pages: web::Data<Pages>, visit: Visit, form: Unread)
         Failure::Internal
     })?;
     tracing::info!(client = %visit.client, "An administrator signed in");
-    let cookie = cookie(SESSION_COOKIE, &key, ABSOLUTE_LIMIT, visit.transport);
-    Ok(with_cookie(see_other(next.as_str()), &format!("{cookie}; SameSite=Strict")))
+    let cookie = cookie(SESSION_COOKIE, &key, ABSOLUTE_LIMIT, visit.transport).same_site(SameSite::Strict);
+    with_cookie(see_other(next.as_str()), cookie)
 }
 
 /// `POST /logout`
-pub(super) async fn sign_out(pages: web::Data<Pages>, visit: Visit) -> HttpResponse {
+pub(super) async fn sign_out(pages: web::Data<Pages>, visit: Visit) -> Result<HttpResponse, Failure> {
     if let Some(key) = &visit.session {
         pages.sessions.close(key);
     }
-    let cookie = cookie(SESSION_COOKIE, "", Duration::ZERO, visit.transport);
-    with_cookie(see_other("/login"), &format!("{cookie}; SameSite=Strict"))
+    let cookie = cookie(SESSION_COOKIE, "", Duration::ZERO, visit.transport).same_site(SameSite::Strict);
+    with_cookie(see_other("/login"), cookie)
 }
 
 /// `POST /language`
@@ -115,8 +116,8 @@ pub(super) async fn switch_language(visit: Visit, form: Unread) -> Result<HttpRe
     let form = form.read(form::MAX_SMALL_BYTES).await?;
     let language = Language::of_tag(form.value("language")).ok_or(Failure::BadRequest)?;
     // Nothing secret: a link from a chat may well open in the language that was chosen before.
-    let cookie = cookie(LANGUAGE_COOKIE, language.tag(), REMEMBERED_FOR, visit.transport);
-    Ok(with_cookie(see_other(destination(form.value("next")).as_str()), &format!("{cookie}; SameSite=Lax")))
+    let cookie = cookie(LANGUAGE_COOKIE, language.tag(), REMEMBERED_FOR, visit.transport).same_site(SameSite::Lax);
+    with_cookie(see_other(destination(form.value("next")).as_str()), cookie)
 }
 
 fn try_later(visit: &Visit, wait: Duration) -> HttpResponse {
@@ -132,18 +133,19 @@ fn destination(next: &str) -> LocalPath {
     next.parse().unwrap_or_else(|_| LocalPath::home())
 }
 
-fn cookie(name: &str, value: &str, max_age: Duration, transport: Transport) -> String {
-    let secure = match transport {
-        Transport::Https => "; Secure",
-        Transport::Plain => "",
-    };
-    format!("{name}={value}; Path=/; Max-Age={}; HttpOnly{secure}", max_age.as_secs())
+/// A cookie for all of this site, which no script can read.
+fn cookie<'a>(name: &'a str, value: &'a str, max_age: Duration, transport: Transport) -> CookieBuilder<'a> {
+    Cookie::build(name, value)
+        .path("/")
+        .max_age(time::Duration::seconds(max_age.as_secs() as i64))
+        .http_only(true)
+        .secure(transport == Transport::Https)
 }
 
-fn with_cookie(mut response: HttpResponse, cookie: &str) -> HttpResponse {
-    // Keys, tags and our own words are all that a cookie is made of: they always fit a header.
-    if let Ok(value) = header::HeaderValue::from_str(cookie) {
-        response.headers_mut().append(header::SET_COOKIE, value);
-    }
-    response
+fn with_cookie(mut response: HttpResponse, cookie: CookieBuilder<'_>) -> Result<HttpResponse, Failure> {
+    response.add_cookie(&cookie.finish()).map_err(|error| {
+        tracing::error!(%error, "Cannot set a cookie");
+        Failure::Internal
+    })?;
+    Ok(response)
 }

@@ -7,6 +7,7 @@
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
 
+use actix_web::cookie::Cookie;
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::{FromRequest, HttpRequest, web};
@@ -143,10 +144,26 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The value of a cookie; of several with one name the first.
+/// The value of a cookie; of several with one name the first. Other programs on the same host may have set any others.
 pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let pairs =
-        headers.get_all(header::COOKIE).filter_map(|value| value.to_str().ok()).flat_map(|line| line.split(';'));
-    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(known, _)| *known == name);
-    values.next().map(|(_, value)| value)
+    let lines = headers.get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
+    let mut cookies = lines.flat_map(|line| line.split(';')).filter_map(|pair| Cookie::parse(pair).ok());
+    cookies.find(|cookie| cookie.name() == name)?.value_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_found_among_those_of_others() {
+        let mut headers = HeaderMap::new();
+        for line in ["theme; =dark; \"a\"=\"b; larkive_other=x", "name_2=c;name=a=b; name=d", "name=e"] {
+            headers.append(header::COOKIE, HeaderValue::from_static(line));
+        }
+        assert_eq!(cookie(&headers, "name"), Some("a=b"));
+        assert_eq!(cookie(&headers, "theme"), None);
+    }
 }
