@@ -91,7 +91,8 @@ impl Problem {
     /// The caller has asked too often, and may ask again after a pause.
     #[must_use]
     pub fn too_many_requests(pause: Duration) -> Self {
-        let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+        // A pause may be over by the time it is told; nobody should be told to wait for 0 s.
+        let seconds = (pause.as_secs() + u64::from(pause.subsec_nanos() > 0)).max(1);
         let detail = format!("too many requests; ask again in {seconds} s");
         let header = Some((header::RETRY_AFTER, seconds.to_string()));
         Self { header, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail) }

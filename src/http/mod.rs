@@ -13,7 +13,6 @@ mod exchange;
 pub mod health;
 mod host;
 pub mod server;
-pub mod throttle;
 pub mod thumbnail;
 pub mod webhook;
 

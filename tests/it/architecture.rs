@@ -97,6 +97,7 @@ const AT_HOME: &[(&str, &[&str])] = &[
     ("httparse", &["sandbox"]),
     ("png", &["sandbox"]),
     ("askama", &["http"]),
+    ("governor", &["http"]),
     ("toml", &["config"]),
 ];
 

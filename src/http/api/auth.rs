@@ -1,13 +1,16 @@
 //! Who may use the API, and how fast: whoever has the administrator's token.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, ResponseError, web};
+use governor::clock::Clock as _;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::Api;
 use crate::domain::actor::Actor;
@@ -17,31 +20,41 @@ use crate::feishu::crypto::same_secret;
 use crate::http::attempts::{Allowance, Attempts, TooMany};
 use crate::http::client;
 use crate::http::error::Problem;
-use crate::http::throttle::{Rate, Throttle};
+
+/// Requests with the token: so many at once, after a pause, and so many in each second, in the long run. A program that
+/// asks without a pause leaves most of the machine to deliveries and downloads.
+const REQUESTS_AT_ONCE: NonZeroU32 = NonZeroU32::new(500).unwrap();
+const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
+const REQUESTS: Quota = Quota::per_second(REQUESTS_PER_SECOND).allow_burst(REQUESTS_AT_ONCE);
+/// Wrong tokens. Enough for every program that still has an old token, far too few for guessing one of sixteen
+/// characters.
+const WRONG_TOKENS: Allowance = Allowance { window: Duration::from_secs(20), from_one: 100, from_network: 1000 };
 
 /// What holds callers back.
 #[derive(Debug)]
 pub struct Throttles {
-    /// Requests with the token. A program that asks without a pause leaves most of the machine to
-    /// deliveries and downloads.
-    requests: Throttle<()>,
-    /// Wrong tokens. Enough for every program that still has an old token, far too few for guessing one
-    /// of sixteen characters.
+    /// Requests with the token, by the machine's clock, because what they are held back from is the machine.
+    requests: DefaultDirectRateLimiter,
     wrong_tokens: Attempts,
 }
 
 impl Default for Throttles {
     fn default() -> Self {
-        let wrong_tokens = Allowance { window: Duration::from_secs(20), from_one: 100, from_network: 1000 };
-        Self::new(Rate { burst: 500, per_second: 100.0 }, wrong_tokens)
+        Self::new(REQUESTS, WRONG_TOKENS)
     }
 }
 
 impl Throttles {
     /// Throttles for requests with the token, and for wrong tokens.
     #[must_use]
-    pub fn new(requests: Rate, wrong_tokens: Allowance) -> Self {
-        Self { requests: Throttle::new(requests), wrong_tokens: Attempts::new(wrong_tokens) }
+    pub fn new(requests: Quota, wrong_tokens: Allowance) -> Self {
+        Self { requests: RateLimiter::direct(requests), wrong_tokens: Attempts::new(wrong_tokens) }
+    }
+
+    /// Counts a request with the token.
+    fn request(&self) -> Result<(), Problem> {
+        let wait = self.requests.check().map_err(|until| until.wait_time_from(self.requests.clock().now()));
+        wait.map_err(Problem::too_many_requests)
     }
 }
 
@@ -80,7 +93,7 @@ fn check_token(
     let too_many = |TooMany(wait)| Problem::too_many_requests(wait);
     throttles.wrong_tokens.check(client, now).map_err(too_many)?;
     if same_secret(given, token.reveal().as_bytes()) {
-        return throttles.requests.take((), Instant::now()).map_err(Problem::too_many_requests);
+        return throttles.request();
     }
     throttles.wrong_tokens.count(client, now).map_err(too_many)?;
     Err(Problem::unauthorized())
@@ -95,12 +108,27 @@ fn bearer(request: &ServiceRequest) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use governor::clock::FakeRelativeClock;
+
     use super::*;
+
+    #[test]
+    fn a_burst_is_let_through_and_then_so_many_a_second() {
+        let clock = FakeRelativeClock::default();
+        let requests = RateLimiter::direct_with_clock(REQUESTS, clock.clone());
+        let let_through = || (0..1000).filter(|_| requests.check().is_ok()).count();
+        assert_eq!(let_through(), 500);
+        assert_eq!(requests.check().map_err(|until| until.wait_time_from(clock.now())), Err(Duration::from_millis(10)));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(let_through(), 100);
+        clock.advance(Duration::from_secs(3600));
+        assert_eq!(let_through(), 500, "no more than a burst is saved up");
+    }
 
     #[test]
     fn guessing_is_slowed_down_for_the_guesser_only() {
         let once = Allowance { window: Duration::from_secs(60), from_one: 1, from_network: 1 };
-        let throttles = Throttles::new(Rate { burst: 1, per_second: 0.5 }, once);
+        let throttles = Throttles::new(Quota::per_hour(NonZeroU32::MIN), once);
         let token = Secret::new("the right token");
         let now = Timestamp::EPOCH;
         let try_as = |client: &str, given: &str| {

@@ -1,5 +1,6 @@
 //! The API as its callers see it, on a real catalogue and real files.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +11,7 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::{App, web};
+use governor::Quota;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -28,7 +30,6 @@ use crate::domain::download::State;
 use crate::domain::proxies::TrustedProxies;
 use crate::domain::secret::Secret;
 use crate::http::attempts::Allowance;
-use crate::http::throttle::Rate;
 use crate::picture::apart::Workshop;
 
 const TOKEN: &str = "a token of more than sixteen characters";
@@ -155,7 +156,7 @@ async fn only_the_token_opens_the_api() {
 #[actix_web::test]
 async fn who_asks_too_often_is_told_how_long_to_wait() {
     let mut server = Server::new().await;
-    let hourly = Rate { burst: 2, per_second: 1.0 / 3600.0 };
+    let hourly = Quota::per_hour(NonZeroU32::MIN).allow_burst(NonZeroU32::new(2).unwrap());
     let guesses = Allowance { window: Duration::from_secs(3600), from_one: 2, from_network: 2 };
     server.api.throttles = Arc::new(Throttles::new(hourly, guesses));
     for _ in 0..2 {
