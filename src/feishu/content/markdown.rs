@@ -1,7 +1,9 @@
 //! Images in Markdown: `![alt](key)`.
 //!
 //! Reads only as much of CommonMark as it takes to tell an image from text that looks like one:
-//! fences, code spans, backslashes and brackets. Linear in the text's length.
+//! fences, code spans, backslashes and brackets. Linear in the text's length. What is indented or stands
+//! between tags (`<font>`) is read as well: a parser of all of CommonMark (pulldown-cmark) takes it for
+//! code and HTML. A key too many costs one request, a key too few loses an image.
 
 use std::collections::HashMap;
 
@@ -164,6 +166,9 @@ mod tests {
         check("text\n````\n```\n![a](img_1)", &[]);
         check("``` ![a](img_1) ``` ![b](img_2)", &["img_2"]);
         check("![图](img_图)！", &["img_图"]);
+        check("    ![a](img_1)", &["img_1"]);
+        check("<font color='red'>\n![a](img_1)\n</font>", &["img_1"]);
+        check("![a](img_1 500x300)", &["img_1"]);
     }
 
     #[test]
