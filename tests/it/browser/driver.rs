@@ -2,7 +2,8 @@
 //!
 //! It is spoken to as the W3C's WebDriver page describes (`https://www.w3.org/TR/webdriver2/`): JSON
 //! over HTTP. What of it is needed here is a handful of calls, made with the client that the tests
-//! have anyway.
+//! have anyway. A crate for it (thirtyfour, fantoccini) would take their place, but not that of starting
+//! and ending the driver, of waiting, and of the browser's log, and would bring a dozen others along.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
