@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::resources::UNCLAIMED_STATE;
+use super::retry::json_list;
 use super::statements::is_usual;
 use super::{CatalogueError, Transaction, forwards};
 use crate::domain::digest::Digest;
@@ -301,20 +302,25 @@ async fn insert_tries(transaction: &mut Transaction, ended: &[&Finished]) -> Res
             .push_bind(upstream.and_then(|upstream| upstream.log_id.as_deref()));
     });
     insert.build().persistent(is_usual(ended.len())).execute(transaction.connection()).await?;
-    for finished in ended.iter().filter(|finished| finished.ending.reason().is_some()) {
-        prune_tries(transaction, finished.id).await?;
-    }
-    Ok(())
+    prune_tries(transaction, ended).await
 }
 
-async fn prune_tries(transaction: &mut Transaction, id: ResourceId) -> Result<(), CatalogueError> {
+/// Forgets the oldest try of resources that have one too many: each of these got one.
+async fn prune_tries(transaction: &mut Transaction, ended: &[&Finished]) -> Result<(), CatalogueError> {
+    let ids: Vec<ResourceId> = ended.iter().map(|finished| finished.id).collect();
     sqlx::query(
         "DELETE FROM tries
-         WHERE resource_row_id = ?1 AND try_row_id <= (
-             SELECT try_row_id FROM tries WHERE resource_row_id = ?1 ORDER BY try_row_id DESC LIMIT 1 OFFSET ?2
+         WHERE try_row_id IN (
+             SELECT (
+                 SELECT try_row_id FROM tries
+                 WHERE resource_row_id = ended.value
+                 ORDER BY try_row_id DESC
+                 LIMIT 1 OFFSET ?2
+             )
+             FROM json_each(?1) AS ended
          )",
     )
-    .bind(id.0)
+    .bind(json_list(&ids))
     .bind(TRIES_KEPT)
     .execute(transaction.connection())
     .await?;

@@ -168,6 +168,18 @@ async fn a_refused_refetch_leaves_the_bytes_that_are_there() {
     assert_eq!((app.platform.requests_for(&key), results.len()), (2, 2), "{results:?}");
 }
 
+#[tokio::test]
+async fn of_many_tries_the_last_fifty_are_kept_however_they_ended() {
+    let app = spawn_app().await;
+    let key = Media::Png.key_from(Origin::Uploaded, 3);
+    for _ in 0..53 {
+        app.post_fetch(&json!({"source": "image", "key": key, "force": true})).await;
+        app.drain().await;
+    }
+    let shown = app.assert_stored(&key).await;
+    assert_eq!((app.platform.requests_for(&key), shown.resource.attempts, shown.tries.len()), (53, 53, 50));
+}
+
 /// HTTP status and code of an answer; state, reason and number of requests that it leads to.
 type Row = (u16, i64, &'static str, &'static str, usize);
 
