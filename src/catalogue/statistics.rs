@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use super::connections::Connections;
 use super::days::{self, DayTally};
 use super::listing::chat::person_of_direct_chat;
+use super::listing::selection::apps_of;
 use super::{Catalogue, CatalogueError};
 use crate::domain::chat::Title;
 use crate::domain::download::State;
@@ -207,13 +208,27 @@ pub async fn oldest_pending_of(read: &Connections, apps: &[AppId]) -> Result<Opt
 /// # Errors
 /// If SQLite fails.
 pub async fn unfinished_of_others(read: &Connections, apps: &[AppId]) -> Result<Vec<(String, u64)>, CatalogueError> {
-    let others = sqlx::query_as(
-        "SELECT app_id, COUNT(*) FROM resources
-         WHERE state IN ('pending', 'running') AND +app_id NOT IN (SELECT value FROM json_each(?))
-         GROUP BY app_id
-         ORDER BY app_id",
+    // Only the rows of other apps are counted, in the indexes of the queue: all resources of all apps may be a million.
+    let others = format!(
+        "WITH others AS (
+             SELECT app_id, (
+                 SELECT COUNT(*) FROM resources AS r INDEXED BY resources_due
+                 WHERE r.app_id = apps.app_id AND r.state = 'pending' AND r.next_attempt_at IS NULL
+             ) + (
+                 SELECT COUNT(*) FROM resources AS r INDEXED BY resources_waiting
+                 WHERE r.app_id = apps.app_id AND r.state = 'pending' AND r.next_attempt_at IS NOT NULL
+             ) + (
+                 SELECT COUNT(*) FROM resources AS r INDEXED BY resources_running
+                 WHERE r.app_id = apps.app_id AND r.state = 'running'
+             ) AS waiting
+             FROM {apps} AS apps
+             WHERE app_id NOT IN (SELECT value FROM json_each(?))
+         )
+         SELECT app_id, waiting FROM others WHERE waiting > 0 ORDER BY app_id",
+        apps = apps_of("resources"),
     );
-    let others: Vec<(String, i64)> = others.bind(list(apps)).fetch_all(read).await?;
+    // Only our own words are in the text; the ids are bound.
+    let others: Vec<(String, i64)> = sqlx::query_as(AssertSqlSafe(others)).bind(list(apps)).fetch_all(read).await?;
     others.into_iter().map(|(app_id, waiting)| Ok((app_id, count(waiting, "resources", "app_id")?))).collect()
 }
 
