@@ -8,6 +8,7 @@
 
 mod ahead;
 mod in_flight;
+mod jobs;
 mod slots;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::ahead::Ahead;
 use self::in_flight::Flight;
 pub use self::in_flight::InFlight;
+pub use self::jobs::JobLane;
 use self::slots::Slot;
 pub use self::slots::Slots;
 use crate::archive::download::{Downloader, Transfer, released, subject};
@@ -30,7 +32,7 @@ use crate::blob::space::Space;
 use crate::blob::store::Store;
 use crate::catalogue::endings::Ending;
 use crate::catalogue::resources::{self, Claim, Lease, Queue, Wanted};
-use crate::catalogue::{Catalogue, CatalogueError};
+use crate::catalogue::{Catalogue, CatalogueError, jobs as job_table};
 use crate::clock::Clock;
 use crate::domain::error::chain;
 use crate::domain::id::AppId;
@@ -299,9 +301,9 @@ async fn lease_chore(shared: &Shared) -> Result<(), CatalogueError> {
     let write = shared.catalogue.write()?;
     let lease = Lease { owner: &shared.owner, until: now.after(LEASE) };
     resources::renew_leases(write, lease, &shared.in_flight.ids()).await?;
-    let reclaimed = resources::reclaim_expired(write, now).await?;
+    let reclaimed = resources::reclaim_expired(write, now).await? + job_table::reclaim_expired(write, now).await?;
     if reclaimed > 0 {
-        tracing::warn!(reclaimed, "Took back downloads whose lease was over");
+        tracing::warn!(reclaimed, "Took back downloads and jobs whose lease was over");
         shared.due.send_replace(());
     }
     Ok(())

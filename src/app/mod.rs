@@ -31,19 +31,18 @@ use crate::archive::expand::Expander;
 use crate::archive::index::Indexer;
 use crate::archive::ingest::Inbox;
 use crate::archive::known::Refill;
-use crate::archive::left_over::LeftOver;
 use crate::archive::listing::Lister;
 use crate::archive::names::Namer;
 use crate::archive::outage::Outage;
 use crate::archive::quote::Quoter;
 use crate::archive::record::Recorder;
-use crate::archive::requeue::Requeuer;
+use crate::archive::requeue::{self, Requeuer};
 use crate::archive::thumbnail::{Thumbnailer, Thumbnails};
 use crate::blob::reserve::Reserve;
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_private_directory};
 use crate::blob::thumbnails::Thumbnails as ThumbnailCache;
-use crate::catalogue::{self, Catalogue, quotes, recalls, resources, statistics};
+use crate::catalogue::{self, Catalogue, CatalogueError, jobs, quotes, recalls, resources, statistics};
 use crate::clock::Clock;
 use crate::config::DataLayout;
 use crate::domain::error::chain;
@@ -53,7 +52,7 @@ use crate::domain::time::Timestamp;
 use crate::feishu::platform_time::PlatformTime;
 use crate::metrics::Metrics;
 use crate::picture::apart::Workshop;
-use crate::worker::{InFlight, Lane, Shared, Slots, keep_leases, keep_spool};
+use crate::worker::{InFlight, JobLane, Lane, Shared, Slots, keep_leases, keep_spool};
 
 /// The lease owner of the one process that serves a data directory.
 const OWNER: &str = "serve";
@@ -77,7 +76,6 @@ pub struct App {
     pub lanes: Vec<Lane>,
     quoters: Vec<Quoter>,
     namers: Vec<Namer>,
-    left_over: LeftOver,
     known: Refill,
     reserve: Reserve,
     thumbnailer: Thumbnailer,
@@ -115,17 +113,17 @@ impl App {
         let inbox = Inbox::new(catalogue.clone(), clock.clone(), reserve.clone())
             .context("cannot start the thread that writes deliveries down")?;
         let known = Refill::begin(&inbox, clock.now()).await?;
-        let left_over = take_back(&catalogue, clock.now()).await?;
+        take_back(&catalogue, clock.now()).await?;
         recalls::set_policy(catalogue.write()?, setup.on_recall).await?;
         warn_of_strangers(&catalogue, &setup.app_ids()).await?;
         let deliveries = (inbox, reserve, known);
-        Self::assemble(setup, clock, (catalogue, left_over), deliveries, (store, thumbnails), (public, admin), lock)
+        Self::assemble(setup, clock, catalogue, deliveries, (store, thumbnails), (public, admin), lock)
     }
 
     fn assemble(
         setup: Setup,
         clock: Clock,
-        (catalogue, left_over): (Catalogue, LeftOver),
+        catalogue: Catalogue,
         (inbox, reserve, known): (Inbox, Reserve, Refill),
         (store, thumbnails): (Store, ThumbnailCache),
         (public, admin): (TcpListener, Option<TcpListener>),
@@ -155,7 +153,6 @@ impl App {
             lanes,
             quoters,
             namers,
-            left_over,
             known,
             reserve,
             routes: Routes::new(setup, &shared, (&store, &examiner), &thumbnails, (&inbox, &wake), &metrics, time),
@@ -207,8 +204,10 @@ impl App {
                 }
             });
         }
-        let requeuer = Requeuer::new(self.catalogue.clone(), self.expander.noticed(), self.shared.due.clone());
-        tasks.add("requeuer", requeuer.run(shutdown.clone()));
+        let Shared { clock, due, .. } = &self.shared;
+        let requeuer = Requeuer::new(self.catalogue.clone(), clock.clone(), due.clone());
+        let requeues = JobLane::new(self.shared.clone(), self.expander.noticed(), requeuer);
+        tasks.add("requeues", requeues.run(shutdown.clone()));
         for connections in tables {
             tasks.add("connections", connections.run(shutdown.clone()));
         }
@@ -216,7 +215,6 @@ impl App {
         for namer in self.namers {
             tasks.add("names", namer.run(self.shared.due.subscribe(), shutdown.clone()));
         }
-        tasks.add("left over", self.left_over.run(self.shared.due.clone(), shutdown.clone()));
         tasks.add("known deliveries", self.known.run(shutdown.clone()));
         tasks.add("reserve", self.reserve.keep(shutdown.clone()));
         tasks.add("checkpoints", Checkpoints::new(self.catalogue.clone()).run(shutdown.clone()));
@@ -295,10 +293,13 @@ fn wake(due: &watch::Sender<()>, inbox: &Inbox) -> Wake {
 
 /// Gives back leases and closes the catalogue.
 async fn close(catalogue: Catalogue) {
-    let released = async { resources::reclaim_of(catalogue.write()?, OWNER).await };
+    let released = async {
+        let write = catalogue.write()?;
+        Ok::<_, CatalogueError>(resources::reclaim_of(write, OWNER).await? + jobs::reclaim_of(write, OWNER).await?)
+    };
     match released.await {
         Ok(0) => {}
-        Ok(released) => tracing::info!(released, "Gave back unfinished downloads"),
+        Ok(released) => tracing::info!(released, "Gave back unfinished downloads and jobs"),
         Err(error) => tracing::error!(error = %chain(&error), "Cannot give back leases"),
     }
     catalogue.close().await;
@@ -307,17 +308,18 @@ async fn close(catalogue: Catalogue) {
 
 /// Takes back what dead processes had claimed (an earlier `serve`, and anybody whose lease is over)
 /// and refreshes the texts of reasons. Everything blocked by the configuration or by this machine gets
-/// one try, because either may be another one now; returns what is left to do of that.
-async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<LeftOver> {
+/// one try, because either may be another one now.
+async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<()> {
     let write = catalogue.write()?;
     catalogue::reasons::write_texts(write, ReasonCode::ALL).await?;
     let unfinished = resources::reclaim_of(write, OWNER).await? + resources::reclaim_expired(write, now).await?;
-    let left_over = LeftOver::take_up(catalogue).await?;
-    let requeued = left_over.taken_up() + quotes::requeue_at_start(write).await?;
+    let unfinished = unfinished + jobs::reclaim_of(write, OWNER).await? + jobs::reclaim_expired(write, now).await?;
+    requeue::after_start(catalogue, now).await?;
+    let requeued = quotes::requeue_at_start(write).await?;
     if unfinished + requeued > 0 {
         tracing::info!(unfinished, requeued, "Took up what an earlier process left");
     }
-    Ok(left_over)
+    Ok(())
 }
 
 /// Says which apps have resources that nobody will work on.

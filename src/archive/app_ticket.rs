@@ -31,7 +31,7 @@ pub async fn keep(
 ) -> Result<Use, CatalogueError> {
     // No ticket comes from the future: one that claimed to would keep out every later one.
     let sent_at = sent_at.unwrap_or(notice.received_at).min(notice.received_at);
-    app_tickets::keep(transaction, &notice.app_id, ticket, sent_at).await?;
+    app_tickets::keep(transaction, &notice.app_id, ticket, sent_at, notice.received_at).await?;
     tracing::info!(app.id = %notice.app_id, "Took a ticket for app {}", notice.app_id);
     Ok(Use::Used)
 }

@@ -3,7 +3,8 @@
 use super::notice::{Notice, Use};
 use crate::catalogue::chats::News;
 use crate::catalogue::endings::{Ending, Finished};
-use crate::catalogue::{CatalogueError, Transaction, cleared};
+use crate::catalogue::requeue::{self, Subject, cleared};
+use crate::catalogue::{CatalogueError, Transaction};
 use crate::domain::chat::{Downloads, Presence};
 use crate::domain::id::ResourceId;
 use crate::feishu::event::ChatNotice;
@@ -21,7 +22,7 @@ pub(super) async fn bot_moved(
     let news = introduce(transaction, notice, chat).await?;
     news.bot(transaction, presence).await?;
     if presence == Presence::In {
-        cleared::note_chat(transaction, &notice.app_id, &chat.chat_id).await?;
+        requeue_blocked(transaction, notice, chat).await?;
     }
     Ok(Use::Used)
 }
@@ -40,7 +41,7 @@ pub(super) async fn updated(
         news.downloads(transaction, downloads).await?;
     }
     if chat.downloads == Some(Downloads::Allowed) {
-        cleared::note_chat(transaction, &notice.app_id, &chat.chat_id).await?;
+        requeue_blocked(transaction, notice, chat).await?;
     }
     Ok(Use::Used)
 }
@@ -73,6 +74,16 @@ async fn introduce<'a>(
         news.name(transaction, name).await?;
     }
     Ok(news)
+}
+
+/// Has what the chat had blocked made due, beside everything else.
+async fn requeue_blocked(
+    transaction: &mut Transaction,
+    notice: &Notice,
+    chat: &ChatNotice,
+) -> Result<(), CatalogueError> {
+    let subject = Subject::Chat(chat.chat_id.clone());
+    requeue::add(transaction, Some(&notice.app_id), &subject, notice.received_at).await
 }
 
 /// Makes due again what ended for a cause that was cleared during the try.

@@ -1,72 +1,58 @@
-//! Requeueing: what an event has cleared becomes due again, a portion at a time, beside everything else.
-//!
-//! What is left to do stands in the catalogue (`catalogue::cleared`): a catalogue that is busy or fails, and an end
-//! in between, only delay it.
+//! Requeueing: what an event or a start has cleared becomes due again, a portion at a time, beside everything else.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 
-use crate::catalogue::cleared::{self, Portion};
+use super::job::Work;
+use crate::catalogue::jobs::{self, Job, Kind, Settled};
+use crate::catalogue::requeue::{self, Subject};
 use crate::catalogue::{Catalogue, CatalogueError};
-use crate::domain::error::chain;
+use crate::clock::Clock;
+use crate::domain::time::Timestamp;
 
-/// The fallback where no notification came.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// The pause between two portions: whoever wants to write goes first.
-const BETWEEN_PORTIONS: Duration = Duration::from_millis(10);
-/// The pause after the catalogue failed.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
-
-/// Makes due what events have cleared.
+/// Makes due what requeues are about.
 #[derive(Debug)]
 pub struct Requeuer {
     catalogue: Catalogue,
-    /// Tells when there may be something to do.
-    noticed: Arc<Notify>,
+    clock: Clock,
     /// Told when resources have become due.
     due: watch::Sender<()>,
 }
 
 impl Requeuer {
-    /// One that is woken by `noticed` and wakes `due`.
+    /// One that wakes `due`.
     #[must_use]
-    pub fn new(catalogue: Catalogue, noticed: Arc<Notify>, due: watch::Sender<()>) -> Self {
-        Self { catalogue, noticed, due }
+    pub fn new(catalogue: Catalogue, clock: Clock, due: watch::Sender<()>) -> Self {
+        Self { catalogue, clock, due }
     }
+}
 
-    /// Makes due what is cleared until `shutdown`.
-    pub async fn run(self, shutdown: CancellationToken) {
-        while !shutdown.is_cancelled() {
-            let pause = match self.step().await {
-                Ok(None) => LOOK_AGAIN,
-                Ok(Some(_)) => {
-                    self.due.send_replace(());
-                    BETWEEN_PORTIONS
-                }
-                Err(error) => {
-                    tracing::error!(error = %chain(&error), "Cannot make due what an event has cleared; trying again");
-                    AFTER_FAILURE
-                }
-            };
-            tokio::select! {
-                () = self.noticed.notified() => {}
-                () = tokio::time::sleep(pause) => {}
-                () = shutdown.cancelled() => {}
-            }
-        }
-    }
+impl Work for Requeuer {
+    const KIND: Kind = Kind::Requeue;
+    /// Whoever wants to write goes first.
+    const PAUSE: Duration = Duration::from_millis(10);
 
-    /// Makes one portion due, if a cause is noted.
-    async fn step(&self) -> Result<Option<Portion>, CatalogueError> {
-        if !cleared::is_noted(self.catalogue.read()).await? {
-            return Ok(None);
-        }
+    async fn perform(&self, job: &Job) -> Result<Settled, CatalogueError> {
         let mut transaction = self.catalogue.begin().await?;
-        let portion = cleared::requeue_noted(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(portion)
+        let portion = requeue::requeue_next(&mut transaction, job).await?;
+        let settled = jobs::settle(transaction, job, &portion.outcome(), self.clock.now()).await?;
+        if portion.count > 0 {
+            self.due.send_replace(());
+        }
+        Ok(settled)
     }
+}
+
+/// Asks for what a start makes due: what was blocked before it, because the configuration may be another one or the
+/// machine mended, and what waits for its time after a failure of ours.
+///
+/// # Errors
+/// If the catalogue fails.
+pub async fn after_start(catalogue: &Catalogue, now: Timestamp) -> Result<(), CatalogueError> {
+    let mut transaction = catalogue.begin().await?;
+    for subject in [Subject::Start, Subject::LocalFailures] {
+        requeue::add(&mut transaction, None, &subject, now).await?;
+    }
+    transaction.commit().await
 }

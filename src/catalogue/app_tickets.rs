@@ -3,7 +3,8 @@
 //! Tickets are secrets: nothing that lists or shows the catalogue reads this table.
 
 use super::connections::Connections;
-use super::{CatalogueError, Transaction, cleared};
+use super::requeue::{self, Subject};
+use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, ResourceId};
 use crate::domain::reason::ReasonCode;
 use crate::domain::secret::Secret;
@@ -21,7 +22,7 @@ pub async fn newest(read: &Connections, app_id: &AppId) -> Result<Option<Secret>
     Ok(ticket.map(Secret::new))
 }
 
-/// Keeps a ticket, unless a newer one is known, and notes that what waited for it need wait no longer.
+/// Keeps a ticket, unless a newer one is known, and has what waited for it made due.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -30,6 +31,7 @@ pub async fn keep(
     app_id: &AppId,
     ticket: &Secret,
     sent_at: Timestamp,
+    received_at: Timestamp,
 ) -> Result<(), CatalogueError> {
     let kept = sqlx::query(
         "INSERT INTO app_tickets (app_id, ticket, sent_at)
@@ -45,7 +47,7 @@ pub async fn keep(
     if kept.rows_affected() == 0 {
         return Ok(());
     }
-    cleared::note_ticket(transaction, app_id).await?;
+    requeue::add(transaction, Some(app_id), &Subject::Ticket, received_at).await?;
     note_tries_under_way(transaction, app_id).await
 }
 

@@ -4,7 +4,7 @@
 
 use super::connections::Connections;
 use super::resources::{Identity, UNCLAIMED_STATE};
-use super::{CatalogueError, Transaction, mended};
+use super::{CatalogueError, Transaction, requeue};
 use crate::domain::id::{AppId, ResourceId, ResourceKey};
 use crate::domain::resource::ResourceType;
 use crate::domain::source::Target;
@@ -81,7 +81,7 @@ pub async fn ask_again_if_configured(transaction: &mut Transaction, id: Resource
          WHERE resource_row_id = ? AND state = 'blocked' AND reason_code IN (SELECT value FROM json_each(?))",
     )
     .bind(id.0)
-    .bind(mended::cleared_by_start())
+    .bind(requeue::cleared_by_start())
     .execute(transaction.connection())
     .await?;
     Ok(())

@@ -2,10 +2,10 @@
 
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::cleared::{BATCH, Portion};
 use super::connections::Connections;
 use super::forwards::Surroundings;
 use super::listing::attention::Cause;
+use super::requeue::{BATCH, Portion};
 use super::{Catalogue, CatalogueError, Transaction};
 use crate::domain::download::Upstream;
 use crate::domain::id::{AppId, ChatId, MessageId};

@@ -243,7 +243,7 @@ impl TestApp {
         sqlx::query_scalar(
             "SELECT (SELECT COUNT(*) FROM events WHERE event_row_id > (SELECT expanded_through FROM inbox_cursor))
                  + (SELECT COUNT(*) FROM event_outcomes WHERE result = 'pending')
-                 + (SELECT COUNT(*) FROM cleared_causes)
+                 + (SELECT COUNT(*) FROM jobs WHERE due_at <= ?1)
                  + (SELECT COUNT(*) FROM resources
                     WHERE state = 'running' OR (state = 'pending' AND COALESCE(next_attempt_at, 0) <= ?1))
                  + (SELECT COUNT(*) FROM search_pending) + (SELECT COUNT(*) FROM name_pending)

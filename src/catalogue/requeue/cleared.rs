@@ -3,26 +3,14 @@
 //! What counts is whether the last try began before the event came. A try that was under way
 //! meanwhile is made good for when it ends; one that began later is believed, so that nothing is
 //! tried over and over. What lies in a forward was blocked by the forward's chat, not by its own.
-//!
-//! However much it is, it becomes due in portions. The event's own transaction only notes the cause, and the note
-//! stays until the last portion.
 
-use std::fmt::Display;
-use std::str::FromStr;
+use sqlx::{QueryBuilder, Sqlite};
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row as _, Sqlite};
-
-use super::connections::Connections;
-use super::mended::Mended;
-use super::retry::json_list;
-use super::{CatalogueError, Transaction};
+use super::{BATCH, Portion};
+use crate::catalogue::retry::json_list;
+use crate::catalogue::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, ChatId, MessageId, ResourceId};
 use crate::domain::reason::ReasonCode;
-
-/// How many resources, and how many quoted messages, become due at once: the writer is held for
-/// milliseconds, however many a chat has blocked.
-pub const BATCH: u32 = 500;
 
 /// The reasons that an event about a chat may clear.
 const CLEARED_BY_EVENTS: [ReasonCode; 2] = [ReasonCode::AppNotInChat, ReasonCode::RestrictedMode];
@@ -33,29 +21,6 @@ pub fn may_be_cleared(reason: ReasonCode) -> bool {
     CLEARED_BY_EVENTS.contains(&reason)
 }
 
-/// What became due at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Portion {
-    /// How much it was.
-    pub count: u64,
-    /// Whether more may be left.
-    pub is_full: bool,
-}
-
-impl Portion {
-    /// A portion of so many, if one may have [`BATCH`] of them.
-    #[must_use]
-    pub(super) fn of(count: u64) -> Self {
-        Self { count, is_full: count >= u64::from(BATCH) }
-    }
-
-    /// Both portions together.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self { count: self.count + other.count, is_full: self.is_full || other.is_full }
-    }
-}
-
 /// What is looked through for cleared causes.
 #[derive(Debug, Clone, Copy)]
 enum Among<'a, T> {
@@ -63,89 +28,12 @@ enum Among<'a, T> {
     These(T),
 }
 
-/// Notes that an event has cleared what a chat had blocked.
-///
-/// # Errors
-/// If SQLite fails.
-pub async fn note_chat(transaction: &mut Transaction, app_id: &AppId, chat_id: &ChatId) -> Result<(), CatalogueError> {
-    note(transaction, app_id, chat_id.as_str()).await
-}
-
-/// Notes that what waited for a ticket of this app need wait no longer.
-///
-/// # Errors
-/// If SQLite fails.
-pub async fn note_ticket(transaction: &mut Transaction, app_id: &AppId) -> Result<(), CatalogueError> {
-    note(transaction, app_id, WHOLE_APP).await
-}
-
-/// Stands for the chat where a cause is cleared for the whole app.
-const WHOLE_APP: &str = "";
-
-async fn note(transaction: &mut Transaction, app_id: &AppId, chat_id: &str) -> Result<(), CatalogueError> {
-    sqlx::query(
-        "INSERT INTO cleared_causes (app_id, chat_id) VALUES (?, ?)
-         ON CONFLICT (app_id, chat_id) DO UPDATE SET requeued_through = 0",
-    )
-    .bind(app_id.as_str())
-    .bind(chat_id)
-    .execute(transaction.connection())
-    .await?;
-    Ok(())
-}
-
-/// Whether causes are noted whose resources are not all due yet.
-///
-/// # Errors
-/// If SQLite fails.
-pub async fn is_noted(read: &Connections) -> Result<bool, CatalogueError> {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM cleared_causes)").fetch_one(read).await?)
-}
-
-/// Makes the next portion due of what the oldest noted cause had blocked, and forgets the cause with the last one.
-/// Nothing if none is noted.
-///
-/// # Errors
-/// If SQLite fails.
-pub async fn requeue_noted(transaction: &mut Transaction) -> Result<Option<Portion>, CatalogueError> {
-    let oldest = sqlx::query(
-        "SELECT cleared_cause_row_id, app_id, chat_id, requeued_through
-         FROM cleared_causes
-         ORDER BY cleared_cause_row_id
-         LIMIT 1",
-    );
-    let Some(cause) = oldest.fetch_optional(transaction.connection()).await? else { return Ok(None) };
-    let row: i64 = cause.try_get("cleared_cause_row_id")?;
-    let app_id: AppId = read(&cause, "app_id", row)?;
-    let (portion, through) = if cause.try_get::<&str, _>("chat_id")? == WHOLE_APP {
-        let mut walk = Mended::by_ticket(&app_id).after(cause.try_get("requeued_through")?);
-        let portion = walk.requeue_next(transaction).await?;
-        (portion, walk.through())
-    } else {
-        let chat_id: ChatId = read(&cause, "chat_id", row)?;
-        (requeue(transaction, &app_id, &chat_id).await?, 0)
-    };
-    let done = match portion.is_full {
-        true => sqlx::query("UPDATE cleared_causes SET requeued_through = ?2 WHERE cleared_cause_row_id = ?1")
-            .bind(row)
-            .bind(through),
-        false => sqlx::query("DELETE FROM cleared_causes WHERE cleared_cause_row_id = ?").bind(row),
-    };
-    done.execute(transaction.connection()).await?;
-    Ok(Some(portion))
-}
-
-fn read<T: FromStr<Err: Display>>(cause: &SqliteRow, column: &'static str, row: i64) -> Result<T, CatalogueError> {
-    cause.try_get::<&str, _>(column)?.parse().map_err(|error: T::Err| CatalogueError::BadValue {
-        table: "cleared_causes",
-        column,
-        row,
-        message: error.to_string(),
-    })
-}
-
 /// Makes a batch of a chat's resources and quoted messages due whose cause was cleared.
-async fn requeue(transaction: &mut Transaction, app_id: &AppId, chat_id: &ChatId) -> Result<Portion, CatalogueError> {
+pub(super) async fn requeue_next(
+    transaction: &mut Transaction,
+    app_id: &AppId,
+    chat_id: &ChatId,
+) -> Result<Portion, CatalogueError> {
     let resources = requeue_resources(transaction, Among::Chat(app_id, chat_id)).await?;
     Ok(resources.and(requeue_quotes(transaction, Among::Chat(app_id, chat_id)).await?))
 }
@@ -298,17 +186,15 @@ mod tests {
             .await
             .unwrap();
 
-        let mut transaction = seeded.catalogue.begin().await.unwrap();
-        note_chat(&mut transaction, &"cli_a".parse().unwrap(), &"oc_1".parse().unwrap()).await.unwrap();
-        transaction.commit().await.unwrap();
+        let (app_id, chat_id) = ("cli_a".parse().unwrap(), "oc_1".parse().unwrap());
         let mut counts = Vec::new();
         for _ in 0..3 {
             let mut transaction = seeded.catalogue.begin().await.unwrap();
-            let portion = requeue_noted(&mut transaction).await.unwrap();
-            counts.push(portion.map(|portion| (portion.count, portion.is_full)));
+            let portion = requeue_next(&mut transaction, &app_id, &chat_id).await.unwrap();
+            counts.push((portion.count, portion.is_full));
             transaction.commit().await.unwrap();
         }
-        assert_eq!(counts, [Some((u64::from(BATCH), true)), Some((3, false)), None]);
+        assert_eq!(counts, [(u64::from(BATCH), true), (3, false), (0, false)]);
         let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM resources WHERE state = 'blocked'")
             .fetch_one(seeded.catalogue.read())
             .await
