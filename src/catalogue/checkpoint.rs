@@ -15,8 +15,8 @@ use rusqlite::Connection;
 
 use super::{Catalogue, CatalogueError};
 
-/// Pages in the log from which on it is written into the file beside others (32 MB): fewer, larger checkpoints
-/// write a page once that many commits have changed.
+/// Pages of the log that are not in the file from which on they are written there beside others (32 MB): fewer,
+/// larger checkpoints write a page once that many commits have changed, and wait for the disk less often.
 const LONG_PAGES: i64 = 8_000;
 /// Pages in the log from which on the last of it is written while nobody else may write (64 MB).
 const TOO_LONG_PAGES: i64 = 2 * LONG_PAGES;
@@ -63,6 +63,10 @@ impl Told {
     fn left(self) -> i64 {
         self.pages - self.written
     }
+
+    fn is_short(self) -> bool {
+        self.left() < LONG_PAGES && self.pages < TOO_LONG_PAGES
+    }
 }
 
 /// Where the log of a catalogue lies.
@@ -90,7 +94,7 @@ impl Catalogue {
             return Ok(Checkpointed::Short);
         }
         let is_too_long = bytes > KEPT_BYTES;
-        if !is_too_long && self.run_checkpoint(LOOK).await?.pages < LONG_PAGES {
+        if !is_too_long && self.run_checkpoint(LOOK).await?.is_short() {
             return Ok(Checkpointed::Short);
         }
         let Some(told) = self.checkpoint_beside_others().await? else { return Ok(Checkpointed::Held) };
