@@ -144,8 +144,12 @@ pub enum CatalogueError {
         /// The version that this program needs.
         known: i64,
     },
-    /// A migration that was applied is not the one that this program carries.
-    #[error("the catalogue {0} was changed by another program: its migrations are not Larkive's")]
+    /// It was made by a program whose migrations are not this one's: another product, or a version of ours from
+    /// before the first release.
+    #[error(
+        "the catalogue {0} was made by a development version or another program and cannot be brought to this version; \
+         move it away together with its -wal file, and `larkive serve` creates a new one"
+    )]
     Foreign(PathBuf),
     /// A caller that may only read tried to write.
     #[error("this catalogue is open for reading only")]
@@ -436,7 +440,10 @@ async fn check_version(read: &Connections, path: &Path) -> Result<(), CatalogueE
     match found.cmp(&known) {
         std::cmp::Ordering::Equal => Ok(()),
         std::cmp::Ordering::Greater => Err(CatalogueError::Newer { path, found, known }),
-        std::cmp::Ordering::Less => Err(CatalogueError::Older { path, found, known }),
+        std::cmp::Ordering::Less if found == 0 || MIGRATIONS.version_exists(found) => {
+            Err(CatalogueError::Older { path, found, known })
+        }
+        std::cmp::Ordering::Less => Err(CatalogueError::Foreign(path)),
     }
 }
 

@@ -165,18 +165,3 @@ async fn what_a_forward_refused_is_gone_when_the_forward_is_recalled() {
         assert_eq!((ended.state, ended.reason_code), expected, "recalled first: {recalled_first}");
     }
 }
-
-#[tokio::test]
-async fn forwards_that_were_opened_by_an_earlier_version_are_known_by_their_resources() {
-    let app = hiding_app().await;
-    deliver_forward(&app, FORWARD).await;
-    // As the migration finds them: words inside a forward have left no trace, pictures have.
-    let migration = include_str!("../../migrations/20261120020005_know_what_lies_in_forwards.sql");
-    let begin = migration.find("INSERT INTO listed_messages").unwrap();
-    let known = &migration[begin..begin + migration[begin..].find(';').unwrap()];
-    let write = app.catalogue.write().unwrap();
-    sqlx::query("DELETE FROM listed_messages").execute(write).await.unwrap();
-    sqlx::query(sqlx::AssertSqlSafe(known.to_owned())).execute(write).await.unwrap();
-    recall(&app, FORWARD).await;
-    assert_eq!(shown(&app).await, [WORDS]);
-}
