@@ -117,12 +117,17 @@ impl Archive {
 
     /// Adds so many resources with these bytes, one a second.
     async fn add(&self, digest: Digest, size: usize, count: i64) -> anyhow::Result<()> {
+        sqlx::query("INSERT INTO blobs (digest, size_bytes, stored_at, verified_at) VALUES (unhex(?), ?, 0, 0)")
+            .bind(digest.to_string())
+            .bind(size as i64)
+            .execute(self.catalogue.write()?)
+            .await?;
         sqlx::query(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-            INSERT INTO resources (app_id, source, owner, type, key, role, file_name, mime, size_bytes, sha256, state,
+            INSERT INTO resources (app_id, source, owner, type, key, role, file_name, mime, size_bytes, blob_row_id, state,
                 listed_at, seen_at, stored_at)
             SELECT 'cli_bench', 'file', '', 'file', ?2 || i, 'file', '会议纪要' || (i % 1000) || '.bin',
-                'application/octet-stream', ?3, ?2, 'stored', 1772366400000 + i * 1000, 0, 0
+                'application/octet-stream', ?3, (SELECT blob_row_id FROM blobs WHERE digest = unhex(?2)), 'stored', 1772366400000 + i * 1000, 0, 0
             FROM n",
         )
         .bind(count)

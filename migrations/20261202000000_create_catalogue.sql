@@ -101,6 +101,25 @@ CREATE INDEX messages_recalled ON messages (message_row_id) WHERE recalled_at IS
 -- What lies in a forward is asked from the forward, so the forward's chat is the one that blocks it.
 CREATE INDEX messages_forwards ON messages (app_id, chat_id) WHERE message_type = 'merge_forward';
 
+-- Custody: the bytes in the store, once for each digest. Whether the archive has some bytes is said here and nowhere
+-- else. `verified_at` is when they were last read as a whole and were right. What somebody finds missing or wrong
+-- stays, with its damage, until the bytes are back. While a blob is `unsettled`, some of its resources may not show
+-- yet what became of it.
+CREATE TABLE blobs (
+    blob_row_id INTEGER PRIMARY KEY,
+    digest      BLOB NOT NULL CHECK (length(digest) = 32),
+    size_bytes  INTEGER NOT NULL,
+    mime        TEXT,
+    stored_at   INTEGER NOT NULL,
+    verified_at INTEGER NOT NULL,
+    damage      TEXT CHECK (damage IN ('missing', 'corrupt')),
+    damaged_at  INTEGER,
+    unsettled   INTEGER NOT NULL DEFAULT 0 CHECK (unsettled IN (0, 1)),
+    CONSTRAINT blob_identity UNIQUE (digest),
+    CONSTRAINT damage_was_seen CHECK ((damage IS NULL) = (damaged_at IS NULL))
+) STRICT;
+CREATE INDEX blobs_unsettled ON blobs (blob_row_id) WHERE unsettled = 1;
+
 -- A resource's row is its job: there is no second queue that could disagree with the catalogue.
 -- `owner` is the owning message or ticket. `listed_at` is the time it is listed under: when its
 -- message was sent, else when it was first seen. `failures` counts failures in a row, `failures_alike`
@@ -110,6 +129,9 @@ CREATE INDEX messages_forwards ON messages (app_id, chat_id) WHERE message_type 
 -- refuses it for messages that are an image. Both have position 0 in their key, so `index_asked` says which
 -- it is. What a message says of its resources (`sender_open_id`, `message_type`) is repeated in them, so that
 -- an index can list them by it.
+--
+-- What has lost its bytes still points to their blob. `size_bytes` repeats the blob's, for counters and filters;
+-- `stored_at` is when this resource got its bytes.
 CREATE TABLE resources (
     resource_row_id      INTEGER PRIMARY KEY AUTOINCREMENT,
     app_id               TEXT NOT NULL,
@@ -127,7 +149,7 @@ CREATE TABLE resources (
     file_name            TEXT,
     mime                 TEXT,
     size_bytes           INTEGER,
-    sha256               TEXT CHECK (length(sha256) = 64),
+    blob_row_id          INTEGER REFERENCES blobs (blob_row_id),
     state                TEXT NOT NULL
         CHECK (state IN ('pending', 'running', 'stored', 'blocked', 'gone', 'impossible')),
     reason_code          TEXT,
@@ -152,7 +174,7 @@ CREATE TABLE resources (
     CONSTRAINT resource_identity UNIQUE (app_id, source, owner, type, key),
     CONSTRAINT stored_means_bytes CHECK (
         state <> 'stored'
-        OR (sha256 IS NOT NULL AND size_bytes IS NOT NULL AND stored_at IS NOT NULL AND reason_code IS NULL)
+        OR (blob_row_id IS NOT NULL AND size_bytes IS NOT NULL AND stored_at IS NOT NULL AND reason_code IS NULL)
     ),
     CONSTRAINT running_means_lease CHECK ((state = 'running') = (lease_owner IS NOT NULL AND lease_until IS NOT NULL)),
     CONSTRAINT ended_means_reason CHECK (state NOT IN ('blocked', 'gone', 'impossible') OR reason_code IS NOT NULL)
@@ -188,7 +210,7 @@ CREATE INDEX resources_by_role ON resources (role, listed_at, resource_row_id);
 CREATE INDEX resources_by_app ON resources (app_id, listed_at, resource_row_id);
 CREATE INDEX resources_by_mime ON resources (mime, listed_at, resource_row_id) WHERE mime IS NOT NULL;
 CREATE INDEX resources_by_source ON resources (source, listed_at, resource_row_id) WHERE source <> 'message';
-CREATE INDEX resources_by_digest ON resources (sha256, listed_at, resource_row_id) WHERE sha256 IS NOT NULL;
+CREATE INDEX resources_by_blob ON resources (blob_row_id, listed_at, resource_row_id) WHERE blob_row_id IS NOT NULL;
 -- Look-ups. A key that is asked for by hand may be in a message that is known. Keys are long and random, and
 -- each new one changes some leaf of their index. Their ends tell them apart as well, and take a sixth of the
 -- leaves: that many fewer for each batch of messages to write.
@@ -208,16 +230,6 @@ CREATE TABLE tries (
     upstream_log_id      TEXT
 ) STRICT;
 CREATE INDEX tries_by_resource ON tries (resource_row_id, try_row_id);
-
--- Bytes in the store, once for each digest.
-CREATE TABLE blobs (
-    blob_row_id INTEGER PRIMARY KEY,
-    sha256      TEXT NOT NULL CHECK (length(sha256) = 64),
-    size_bytes  INTEGER NOT NULL,
-    mime        TEXT,
-    stored_at   INTEGER NOT NULL,
-    CONSTRAINT blob_identity UNIQUE (sha256)
-) STRICT;
 
 -- Counters, kept in the transaction that changes what they count: statistics cost the same at
 -- every size of the archive.
@@ -260,14 +272,17 @@ CREATE TRIGGER chats_counted AFTER INSERT ON chats BEGIN
     UPDATE totals SET value = value + 1 WHERE name = 'chats';
 END;
 
+-- Counted is what is in the store: not what is damaged.
 CREATE TRIGGER blobs_counted AFTER INSERT ON blobs BEGIN
     UPDATE totals SET value = value + 1 WHERE name = 'blobs';
     UPDATE totals SET value = value + NEW.size_bytes WHERE name = 'blob_bytes';
 END;
 
-CREATE TRIGGER blobs_uncounted AFTER DELETE ON blobs BEGIN
-    UPDATE totals SET value = value - 1 WHERE name = 'blobs';
-    UPDATE totals SET value = value - OLD.size_bytes WHERE name = 'blob_bytes';
+CREATE TRIGGER blobs_recounted AFTER UPDATE OF damage ON blobs
+WHEN (OLD.damage IS NULL) <> (NEW.damage IS NULL) BEGIN
+    UPDATE totals SET value = value + iif(NEW.damage IS NULL, 1, -1) WHERE name = 'blobs';
+    UPDATE totals SET value = value + iif(NEW.damage IS NULL, NEW.size_bytes, -NEW.size_bytes)
+    WHERE name = 'blob_bytes';
 END;
 
 CREATE TRIGGER resources_counted AFTER INSERT ON resources BEGIN
@@ -332,9 +347,9 @@ SELECT
     r.file_name,
     r.mime,
     r.size_bytes,
-    r.sha256,
+    NULLIF(lower(hex(b.digest)), '') AS sha256,
     CASE WHEN r.state = 'stored'
-        THEN 'sha256/' || substr(r.sha256, 1, 2) || '/' || substr(r.sha256, 3, 2) || '/' || r.sha256
+        THEN lower(printf('sha256/%.2s/%.2s/%s', hex(b.digest), substr(hex(b.digest), 3), hex(b.digest)))
     END AS blob_path,
     r.state,
     r.reason_code,
@@ -354,6 +369,7 @@ SELECT
     COALESCE(m.hidden, 0) AS hidden,
     m.recalled_by
 FROM resources AS r
+LEFT JOIN blobs AS b ON b.blob_row_id = r.blob_row_id
 LEFT JOIN messages AS m ON m.message_row_id = r.message_row_id
 LEFT JOIN chats AS c ON c.app_id = r.app_id AND c.chat_id = r.chat_id
 LEFT JOIN senders AS s ON s.app_id = r.app_id AND s.open_id = m.sender_open_id
@@ -748,9 +764,17 @@ CREATE TRIGGER blobs_added_then AFTER INSERT ON blobs BEGIN
     ON CONFLICT (quarter) DO UPDATE SET blobs = blobs + 1, blob_bytes = blob_bytes + excluded.blob_bytes;
 END;
 
-CREATE TRIGGER blobs_removed_then AFTER DELETE ON blobs BEGIN
+CREATE TRIGGER blobs_damaged_then AFTER UPDATE OF damage ON blobs
+WHEN OLD.damage IS NULL AND NEW.damage IS NOT NULL BEGIN
     UPDATE quarter_blobs SET blobs = blobs - 1, blob_bytes = blob_bytes - OLD.size_bytes
     WHERE quarter = OLD.stored_at / 900000;
+END;
+
+CREATE TRIGGER blobs_healed_then AFTER UPDATE OF damage ON blobs
+WHEN OLD.damage IS NOT NULL AND NEW.damage IS NULL BEGIN
+    INSERT INTO quarter_blobs (quarter, blobs, blob_bytes)
+    VALUES (NEW.stored_at / 900000, 1, NEW.size_bytes)
+    ON CONFLICT (quarter) DO UPDATE SET blobs = blobs + 1, blob_bytes = blob_bytes + excluded.blob_bytes;
 END;
 
 -- The change feed: other systems follow the archive by asking what has changed since they last asked.
@@ -772,7 +796,7 @@ END;
 -- Everything that the public form of a resource shows of its row. Whether a value is another one is not
 -- asked: to compare them all costs more than the row, and a change may be told twice.
 CREATE TRIGGER changes_of_resources AFTER UPDATE OF
-    state, reason_code, attempts, next_attempt_at, stored_at, sha256, size_bytes, mime, file_name,
+    state, reason_code, attempts, next_attempt_at, stored_at, blob_row_id, size_bytes, mime, file_name,
     upstream_http_status, upstream_code, upstream_msg, upstream_log_id, message_row_id, chat_id, tenant_key,
     download_message_id, role, type, key, source, owner, app_id, seen_at, listed_at ON resources BEGIN
     INSERT INTO changes (resource_row_id) VALUES (NEW.resource_row_id);

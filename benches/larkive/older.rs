@@ -25,14 +25,15 @@ const STATEMENTS: [&str; 5] = [
      SELECT event_row_id, app_id, message_id, '2ca1d211f64f6438', 'oc_' || (event_row_id % 300), 'group',
          'ou_' || (event_row_id % 3000), 'user', 'image', event_row_id, received_at, received_at
      FROM events WHERE event_row_id BETWEEN ?1 AND ?2",
+    "INSERT INTO blobs (blob_row_id, digest, size_bytes, mime, stored_at, verified_at)
+     SELECT message_row_id, randomblob(32), 100000, 'image/png', seen_at, seen_at
+     FROM messages WHERE message_row_id BETWEEN ?1 AND ?2",
     "INSERT INTO resources (resource_row_id, app_id, tenant_key, source, owner, type, key, role, message_row_id,
-         chat_id, mime, size_bytes, sha256, state, attempts, listed_at, seen_at, stored_at)
+         chat_id, mime, size_bytes, blob_row_id, state, attempts, listed_at, seen_at, stored_at)
      SELECT message_row_id, app_id, tenant_key, 'message', message_id, 'image',
          'img_v3_02ab_' || lower(hex(randomblob(16))) || 'g', 'image', message_row_id, chat_id, 'image/png', 100000,
-         lower(hex(randomblob(32))), 'stored', 1, sent_at, seen_at, seen_at
+         message_row_id, 'stored', 1, sent_at, seen_at, seen_at
      FROM messages WHERE message_row_id BETWEEN ?1 AND ?2",
-    "INSERT INTO blobs (sha256, size_bytes, mime, stored_at)
-     SELECT sha256, size_bytes, mime, stored_at FROM resources WHERE resource_row_id BETWEEN ?1 AND ?2",
     "INSERT INTO tries (resource_row_id, started_at, ended_at, result)
      SELECT resource_row_id, seen_at, stored_at, 'stored' FROM resources WHERE resource_row_id BETWEEN ?1 AND ?2",
 ];

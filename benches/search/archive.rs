@@ -170,19 +170,22 @@ fn skewed(count: u32, rng: &mut Rng) -> u32 {
     (f64::from(count) * rng.f64().powi(4)) as u32
 }
 
-const INSERT: [&str; 2] = [
+const INSERT: [&str; 3] = [
     "INSERT INTO messages (message_row_id, app_id, message_id, chat_id, chat_type, sender_open_id, sender_type,
          message_type, text, sent_at, seen_at)
      SELECT value ->> 'row', value ->> 'app', 'om_' || lower(hex(randomblob(16))), value ->> 'chat', 'group',
          value ->> 'sender', 'user', value ->> 'message_type', value ->> 'text', value ->> 'sent_at',
          value ->> 'sent_at'
      FROM json_each(?)",
+    "INSERT INTO blobs (digest, size_bytes, mime, stored_at, verified_at)
+     SELECT unhex(value ->> 'digest'), value ->> 'size', value ->> 'mime', value ->> 'sent_at', value ->> 'sent_at'
+     FROM json_each(?) WHERE TRUE ON CONFLICT DO NOTHING",
     "INSERT INTO resources (resource_row_id, app_id, source, owner, type, key, role, message_row_id, chat_id,
-         sender_open_id, message_type, file_name, mime, size_bytes, sha256, state, reason_code, listed_at, seen_at,
+         sender_open_id, message_type, file_name, mime, size_bytes, blob_row_id, state, reason_code, listed_at, seen_at,
          stored_at)
      SELECT m.message_row_id, m.app_id, 'message', m.message_id, 'file', lower(hex(randomblob(16))), value ->> 'role',
          m.message_row_id, m.chat_id, m.sender_open_id, m.message_type, value ->> 'name', value ->> 'mime',
-         value ->> 'size', value ->> 'digest', value ->> 'state', iif(value ->> 'state' = 'stored', NULL, 'scope_missing'),
+         value ->> 'size', (SELECT blob_row_id FROM blobs WHERE digest = unhex(value ->> 'digest')), value ->> 'state', iif(value ->> 'state' = 'stored', NULL, 'scope_missing'),
          m.sent_at, m.sent_at, m.sent_at
      FROM json_each(?) CROSS JOIN messages AS m ON m.message_row_id = value ->> 'row'",
 ];

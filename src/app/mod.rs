@@ -142,7 +142,7 @@ impl App {
             recorder,
         };
         let workshop = Workshop::new(setup.program.clone());
-        let examiner = Examiner::new(catalogue.clone(), store.checked(), shared.due.clone());
+        let examiner = Examiner::new(catalogue.clone(), store.checked(), shared.clock.clone(), shared.due.clone());
         let thumbnails = Thumbnails::new(catalogue.clone(), (examiner.clone(), space), thumbnails, workshop);
         let time = PlatformTime::new(shared.clock.clone());
         let ForApps { lanes, quoters, namers } = ForApps::new(&setup, &shared, &store, &metrics, &time)?;

@@ -12,9 +12,11 @@ use tokio::sync::watch;
 
 use crate::blob::checked::{Blobs, CHECK_BYTES, Damage};
 use crate::blocking::BlockingShare;
-use crate::catalogue::{Catalogue, CatalogueError, damaged};
+use crate::catalogue::custody::{self, Loss};
+use crate::catalogue::{Catalogue, CatalogueError};
+use crate::clock::Clock;
 use crate::domain::digest::Digest;
-use crate::domain::reason::ReasonCode;
+use crate::domain::time::Timestamp;
 
 /// Blobs that are looked at at once: each is read as a whole, and there may be many in a store that was harmed.
 static EXAMINERS: BlockingShare = BlockingShare::of(4);
@@ -35,6 +37,7 @@ pub enum Finding {
 pub struct Examiner {
     catalogue: Writable,
     blobs: Blobs,
+    clock: Clock,
     /// Told when something has become due.
     due: watch::Sender<()>,
 }
@@ -49,15 +52,15 @@ enum Writable {
 impl Examiner {
     /// One that looks at these blobs and tells `due` what has become due.
     #[must_use]
-    pub fn new(catalogue: Catalogue, blobs: Blobs, due: watch::Sender<()>) -> Self {
-        Self { catalogue: Writable::Open(catalogue), blobs, due }
+    pub fn new(catalogue: Catalogue, blobs: Blobs, clock: Clock, due: watch::Sender<()>) -> Self {
+        Self { catalogue: Writable::Open(catalogue), blobs, clock, due }
     }
 
     /// One for whoever only reads: it opens the catalogue at `path` for writing when there is damage to write
     /// down. Who serves the catalogue finds what is due there.
     #[must_use]
     pub fn beside(path: PathBuf, blobs: Blobs) -> Self {
-        Self { catalogue: Writable::At(path), blobs, due: watch::Sender::new(()) }
+        Self { catalogue: Writable::At(path), blobs, clock: Clock::system(), due: watch::Sender::new(()) }
     }
 
     /// The blobs that it looks at.
@@ -75,12 +78,16 @@ impl Examiner {
         let blobs = self.blobs.clone();
         let look = move || blobs.open(digest, size_bytes)?.check(&mut vec![0; CHECK_BYTES]);
         let looked = EXAMINERS.run(look).await.map_err(|_| CatalogueError::Interrupted)?;
-        let Err(damage) = looked else { return Ok(Finding::Sound) };
-        let Some(reason) = self.reason(&damage) else {
+        let now = self.clock.now();
+        let Err(damage) = looked else {
+            self.catalogue.note_verified(&digest, now).await?;
+            return Ok(Finding::Sound);
+        };
+        let Some(loss) = self.loss(&damage) else {
             tracing::error!(blob.sha256 = %digest, %damage, "Cannot read a blob");
             return Ok(Finding::Unreadable);
         };
-        let resources = self.catalogue.requeue(&digest, reason).await?;
+        let resources = self.catalogue.lose(&digest, loss, now).await?;
         if resources > 0 {
             tracing::error!(blob.sha256 = %digest, resources, %damage, "A blob is damaged and will be fetched again");
             self.due.send_replace(());
@@ -89,26 +96,34 @@ impl Examiner {
     }
 
     /// What is wrong with a blob, if it is the blob that something is wrong with.
-    fn reason(&self, damage: &Damage) -> Option<ReasonCode> {
+    fn loss(&self, damage: &Damage) -> Option<Loss> {
         match damage {
             // Without the store itself nothing can be said about what is in it.
-            Damage::Missing => self.blobs.is_there().then_some(ReasonCode::BlobMissing),
-            Damage::Size { .. } | Damage::Bytes { .. } | Damage::NoFile => Some(ReasonCode::BlobCorrupt),
-            Damage::Unreadable(error) => is_lost(error).then_some(ReasonCode::BlobCorrupt),
+            Damage::Missing => self.blobs.is_there().then_some(Loss::Missing),
+            Damage::Size { .. } | Damage::Bytes { .. } | Damage::NoFile => Some(Loss::Corrupt),
+            Damage::Unreadable(error) => is_lost(error).then_some(Loss::Corrupt),
         }
     }
 }
 
 impl Writable {
-    async fn requeue(&self, digest: &Digest, reason: ReasonCode) -> Result<u64, CatalogueError> {
+    async fn lose(&self, digest: &Digest, loss: Loss, now: Timestamp) -> Result<u64, CatalogueError> {
         match self {
-            Self::Open(catalogue) => damaged::requeue(catalogue, digest, reason).await,
+            Self::Open(catalogue) => custody::lose(catalogue, digest, loss, now).await,
             Self::At(path) => {
                 let catalogue = Catalogue::open_existing(path).await?;
-                let requeued = damaged::requeue(&catalogue, digest, reason).await;
+                let lost = custody::lose(&catalogue, digest, loss, now).await;
                 catalogue.close().await;
-                requeued
+                lost
             }
+        }
+    }
+
+    /// Only where the catalogue is open for writing: it is opened for damage alone.
+    async fn note_verified(&self, digest: &Digest, now: Timestamp) -> Result<(), CatalogueError> {
+        match self {
+            Self::Open(catalogue) => custody::note_verified(catalogue, digest, now).await,
+            Self::At(_) => Ok(()),
         }
     }
 }

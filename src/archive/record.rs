@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{app_ticket, chat, recall};
+use crate::catalogue::custody;
 use crate::catalogue::endings::{self, Finished};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::domain::error::chain;
@@ -96,8 +97,15 @@ async fn write_somehow(catalogue: &Catalogue, owner: &str, finished: &mut [Finis
 pub async fn write(catalogue: &Catalogue, owner: &str, finished: &mut [Finished]) -> Result<(), CatalogueError> {
     let mut transaction = catalogue.begin().await?;
     recall::explain(&mut transaction, finished).await?;
-    endings::record(&mut transaction, owner, finished).await?;
+    let healed = endings::record(&mut transaction, owner, finished).await?;
     chat::reconsider(&mut transaction, finished).await?;
     app_ticket::requeue_overtaken(&mut transaction, finished).await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    if healed.is_full
+        && let Err(error) = custody::settle(catalogue).await
+    {
+        // It is gone on with at the next start; what these endings are about is recorded.
+        tracing::error!(error = %chain(&error), "Cannot give bytes that are back to all who had lost them");
+    }
+    Ok(())
 }

@@ -45,13 +45,13 @@ impl Work for Requeuer {
 }
 
 /// Asks for what a start makes due: what was blocked before it, because the configuration may be another one or the
-/// machine mended, and what waits for its time after a failure of ours.
+/// machine mended, what waits for its time after a failure of ours, and what has not followed its blob yet.
 ///
 /// # Errors
 /// If the catalogue fails.
 pub async fn after_start(catalogue: &Catalogue, now: Timestamp) -> Result<(), CatalogueError> {
     let mut transaction = catalogue.begin().await?;
-    for subject in [Subject::Start, Subject::LocalFailures] {
+    for subject in [Subject::Start, Subject::LocalFailures, Subject::Blobs] {
         requeue::add(&mut transaction, None, &subject, now).await?;
     }
     transaction.commit().await

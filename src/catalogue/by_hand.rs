@@ -3,7 +3,8 @@
 //! Their rows are made in `resources`, like everybody's.
 
 use super::connections::Connections;
-use super::resources::{Identity, UNCLAIMED_STATE};
+use super::custody::END_CLAIM;
+use super::resources::Identity;
 use super::{CatalogueError, Transaction, requeue};
 use crate::domain::id::{AppId, ResourceId, ResourceKey};
 use crate::domain::resource::ResourceType;
@@ -93,7 +94,7 @@ pub async fn ask_again_if_configured(transaction: &mut Transaction, id: Resource
 /// If SQLite fails.
 pub async fn give_back(write: &Connections, id: ResourceId, owner: &str) -> Result<(), CatalogueError> {
     let sql = format!(
-        "UPDATE resources SET state = {UNCLAIMED_STATE}, lease_owner = NULL, lease_until = NULL
+        "UPDATE resources SET {END_CLAIM}
          WHERE resource_row_id = ? AND state = 'running' AND lease_owner = ?"
     );
     // Only our own words are in the text; the values are bound.
@@ -107,7 +108,7 @@ pub async fn give_back(write: &Connections, id: ResourceId, owner: &str) -> Resu
 /// If SQLite fails.
 pub async fn forget(write: &Connections, id: ResourceId) -> Result<(), CatalogueError> {
     sqlx::query(
-        "DELETE FROM resources WHERE resource_row_id = ? AND state NOT IN ('stored', 'running') AND sha256 IS NULL",
+        "DELETE FROM resources WHERE resource_row_id = ? AND state NOT IN ('stored', 'running') AND blob_row_id IS NULL",
     )
     .bind(id.0)
     .execute(write)

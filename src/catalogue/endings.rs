@@ -6,7 +6,8 @@ use std::collections::HashSet;
 
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::resources::UNCLAIMED_STATE;
+use super::custody::{self, END_CLAIM, Seen};
+use super::requeue::Portion;
 use super::retry::json_list;
 use super::statements::is_usual;
 use super::{CatalogueError, Transaction, forwards};
@@ -132,11 +133,16 @@ impl Ending {
     }
 }
 
-/// Records the ends of tries. A claim whose lease went to somebody else is passed over.
+/// Records the ends of tries. A claim whose lease went to somebody else is passed over. Returns how many other
+/// resources have their damaged bytes back; [`custody::settle`] sees to the rest of them.
 ///
 /// # Errors
 /// If SQLite fails.
-pub async fn record(transaction: &mut Transaction, owner: &str, finished: &[Finished]) -> Result<(), CatalogueError> {
+pub async fn record(
+    transaction: &mut Transaction,
+    owner: &str,
+    finished: &[Finished],
+) -> Result<Portion, CatalogueError> {
     let (mut released, mut opened, mut ended) = (Vec::new(), Vec::new(), Vec::new());
     for finished in finished {
         match finished.ending {
@@ -148,25 +154,30 @@ pub async fn record(transaction: &mut Transaction, owner: &str, finished: &[Fini
     release(transaction, owner, &released).await?;
     forwards::remove_opened(transaction, owner, &opened).await?;
     if ended.is_empty() {
-        return Ok(());
+        return Ok(Portion::default());
     }
-    let ours = update_ended(transaction, owner, &ended).await?;
+    // Bytes are in the store whoever holds the claim now.
+    let seen: Vec<_> = ended.iter().filter_map(|finished| seen(finished)).collect();
+    custody::keep(transaction, &seen).await?;
+    let Updated { resources: ours, to_heal } = update_ended(transaction, owner, &ended).await?;
+    let healed = match seen.iter().map(|seen| seen.at).max() {
+        Some(at) if !to_heal.is_empty() => custody::heal(transaction, &to_heal, at).await?,
+        _ => Portion::default(),
+    };
     let ended: Vec<&Finished> = ended.into_iter().filter(|finished| ours.contains(&finished.id)).collect();
-    insert_blobs(transaction, &ended).await?;
     insert_tries(transaction, &ended).await?;
     let is_stored = |finished: &&&Finished| matches!(finished.ending, Ending::Stored { .. });
     let stored: Vec<ResourceId> = ended.iter().filter(is_stored).map(|finished| finished.id).collect();
-    forwards::link_twins_of(transaction, &stored).await
+    forwards::link_twins_of(transaction, &stored).await?;
+    Ok(healed)
 }
 
 async fn release(transaction: &mut Transaction, owner: &str, released: &[&Finished]) -> Result<(), CatalogueError> {
     if released.is_empty() {
         return Ok(());
     }
-    let mut update = QueryBuilder::<Sqlite>::new("UPDATE resources SET state = ");
-    update
-        .push(UNCLAIMED_STATE)
-        .push(", lease_owner = NULL, lease_until = NULL WHERE state = 'running' AND lease_owner = ");
+    let mut update = QueryBuilder::<Sqlite>::new("UPDATE resources SET ");
+    update.push(END_CLAIM).push(" WHERE state = 'running' AND lease_owner = ");
     update.push_bind(owner).push(" AND resource_row_id IN (");
     let mut ids = update.separated(", ");
     for finished in released {
@@ -177,36 +188,25 @@ async fn release(transaction: &mut Transaction, owner: &str, released: &[&Finish
     Ok(())
 }
 
-async fn insert_blobs(transaction: &mut Transaction, ended: &[&Finished]) -> Result<(), CatalogueError> {
-    let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO blobs (sha256, size_bytes, mime, stored_at) ");
-    let stored: Vec<_> = ended
-        .iter()
-        .filter_map(|finished| match &finished.ending {
-            Ending::Stored { digest, size_bytes, mime, .. } => Some((digest, *size_bytes, mime, finished.ended_at)),
-            _ => None,
-        })
-        .collect();
-    if stored.is_empty() {
-        return Ok(());
+/// What was stored, for custody.
+fn seen(finished: &Finished) -> Option<Seen<'_>> {
+    match &finished.ending {
+        Ending::Stored { digest, size_bytes, mime, .. } => {
+            Some(Seen { digest, size_bytes: *size_bytes, mime, at: finished.ended_at })
+        }
+        _ => None,
     }
-    let rows = stored.len();
-    insert.push_values(stored, |mut row, (digest, size_bytes, mime, stored_at)| {
-        row.push_bind(digest.to_string())
-            .push_bind(i64::try_from(size_bytes).unwrap_or(i64::MAX))
-            .push_bind(mime)
-            .push_bind(stored_at.unix_ms());
-    });
-    insert.push(" ON CONFLICT (sha256) DO NOTHING");
-    insert.build().persistent(is_usual(rows)).execute(transaction.connection()).await?;
-    Ok(())
 }
 
 /// What `ended` says of each resource, unless it has had its bytes meanwhile.
 const UPDATE_ENDED: &str = "), told AS (
-    SELECT ended.*, (
-        r.stored_at IS NOT NULL AND r.reason_code IS NULL AND ended.state <> 'stored'
-    ) AS has_bytes
-    FROM ended JOIN resources AS r ON r.resource_row_id = ended.id
+    SELECT ended.*,
+        b.stored_at AS kept_since,
+        b.blob_row_id IS NOT NULL AND ended.state <> 'stored' AS has_bytes,
+        (SELECT blob_row_id FROM blobs WHERE blobs.digest = ended.digest) AS brought
+    FROM ended
+    JOIN resources AS r ON r.resource_row_id = ended.id
+    LEFT JOIN blobs AS b ON b.blob_row_id = r.blob_row_id AND b.damage IS NULL
 )
 UPDATE resources SET
     state = iif(told.has_bytes, 'stored', told.state),
@@ -235,24 +235,34 @@ UPDATE resources SET
         WHEN told.reason_code = 'rate_limited' THEN failing_since
         ELSE COALESCE(failing_since, told.ended_at)
     END,
-    sha256 = COALESCE(told.sha256, resources.sha256),
+    blob_row_id = COALESCE(told.brought, resources.blob_row_id),
     size_bytes = COALESCE(told.size_bytes, resources.size_bytes),
     mime = COALESCE(told.mime, resources.mime),
     file_name = COALESCE(resources.file_name, told.file_name),
     download_message_id = iif(told.asked = resources.owner, NULL, COALESCE(told.asked, download_message_id)),
-    stored_at = CASE WHEN told.state = 'stored' THEN told.ended_at ELSE stored_at END
+    stored_at = CASE
+        WHEN told.state = 'stored' THEN told.ended_at
+        WHEN told.has_bytes THEN COALESCE(stored_at, told.kept_since)
+    END
 FROM told
 WHERE resources.resource_row_id = told.id AND resources.state = 'running' AND resources.lease_owner = ";
 
-/// Returns the resources whose claim still held.
+/// What became of the tries whose claims still held.
+#[derive(Default)]
+struct Updated {
+    resources: HashSet<ResourceId>,
+    /// Blobs that are still marked as damaged, though their bytes are here again.
+    to_heal: Vec<i64>,
+}
+
 async fn update_ended(
     transaction: &mut Transaction,
     owner: &str,
     ended: &[&Finished],
-) -> Result<HashSet<ResourceId>, CatalogueError> {
+) -> Result<Updated, CatalogueError> {
     let mut update = QueryBuilder::<Sqlite>::new(
         "WITH ended (id, state, reason_code, http_status, code, msg, log_id, next_attempt_at, ended_at,
-             sha256, size_bytes, mime, file_name, asked) AS (",
+             digest, size_bytes, mime, file_name, asked) AS (",
     );
     update.push_values(ended, |mut row, finished| {
         let upstream = finished.ending.upstream();
@@ -266,8 +276,8 @@ async fn update_ended(
             .push_bind(finished.ending.next_attempt_at().map(Timestamp::unix_ms))
             .push_bind(finished.ended_at.unix_ms());
         let (mut digest, mut size, mut kind, mut name, mut message) = (None, None, None, None, None);
-        if let Ending::Stored { digest: sha256, size_bytes, mime, file_name, asked } = &finished.ending {
-            digest = Some(sha256.to_string());
+        if let Ending::Stored { digest: brought, size_bytes, mime, file_name, asked } = &finished.ending {
+            digest = Some(brought.as_bytes().as_slice());
             size = Some(i64::try_from(*size_bytes).unwrap_or(i64::MAX));
             kind = Some(mime.as_str());
             name = file_name.as_deref();
@@ -276,9 +286,18 @@ async fn update_ended(
         row.push_bind(digest).push_bind(size).push_bind(kind).push_bind(name).push_bind(message);
     });
     update.push(UPDATE_ENDED);
-    update.push_bind(owner).push(" RETURNING resource_row_id");
+    update.push_bind(owner).push(
+        " RETURNING resource_row_id, iif(state = 'stored', (
+             SELECT b.blob_row_id FROM blobs AS b WHERE b.blob_row_id = resources.blob_row_id AND b.damage IS NOT NULL
+         ), NULL) AS to_heal",
+    );
     let rows = update.build().persistent(is_usual(ended.len())).fetch_all(transaction.connection()).await?;
-    rows.iter().map(|row| Ok(ResourceId(row.try_get("resource_row_id")?))).collect()
+    let mut updated = Updated::default();
+    for row in &rows {
+        updated.resources.insert(ResourceId(row.try_get("resource_row_id")?));
+        updated.to_heal.extend(row.try_get::<Option<i64>, _>("to_heal")?);
+    }
+    Ok(updated)
 }
 
 async fn insert_tries(transaction: &mut Transaction, ended: &[&Finished]) -> Result<(), CatalogueError> {

@@ -58,7 +58,7 @@ pub(super) async fn remove_opened(
 
 /// What a resource takes over from one whose bytes are stored.
 const TAKE_BYTES: &str = "UPDATE resources AS twin
-     SET state = 'stored', sha256 = source.sha256, size_bytes = source.size_bytes, mime = source.mime,
+     SET state = 'stored', blob_row_id = source.blob_row_id, size_bytes = source.size_bytes, mime = source.mime,
          file_name = COALESCE(twin.file_name, source.file_name), stored_at = source.stored_at,
          reason_code = NULL, upstream_http_status = NULL, upstream_code = NULL, upstream_msg = NULL,
          upstream_log_id = NULL, next_attempt_at = NULL, failures = 0, failures_alike = 0, rate_waits = 0,

@@ -9,7 +9,7 @@ pub mod changes;
 pub mod chats;
 pub mod checkpoint;
 pub mod connections;
-pub mod damaged;
+pub mod custody;
 pub mod days;
 mod direct;
 pub mod endings;

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::connections::Connections;
+use super::custody::END_CLAIM;
 use super::retry::json_list;
 use super::statements::{by_statement, is_usual};
 use super::{CatalogueError, Transaction, tickets};
@@ -196,10 +197,6 @@ impl Identity {
     }
 }
 
-/// The state of a claimed resource whose claim ends without a result: a stored one that was to be
-/// fetched again still has its bytes.
-pub(super) const UNCLAIMED_STATE: &str = "iif(stored_at IS NOT NULL AND reason_code IS NULL, 'stored', 'pending')";
-
 /// Who works on a claimed resource and until when. After that it is anybody's again.
 #[derive(Debug, Clone, Copy)]
 pub struct Lease<'a> {
@@ -287,7 +284,8 @@ const IS_FIRST_OF_ITS_TWINS: &str = "(r.download_message_id IS NULL OR NOT EXIST
 const CLAIMED_COLUMNS: &str =
     "RETURNING resource_row_id, app_id, tenant_key, source, owner, download_message_id, type, key, role, \
      index_asked, file_name, failures, failures_alike, reason_code, rate_waits, failing_since, listed_at, \
-     iif(stored_at IS NULL, sha256, NULL) AS lost, size_bytes, mime, \
+     iif(stored_at IS NULL, (SELECT b.digest FROM blobs AS b WHERE b.blob_row_id = resources.blob_row_id), NULL) \
+         AS lost, size_bytes, mime, \
      CASE WHEN source = 'message' THEN owner ELSE (
          SELECT m.message_id FROM messages AS m WHERE m.message_row_id = resources.message_row_id
      ) END AS message_id";
@@ -472,11 +470,11 @@ fn read_claim(row: &SqliteRow) -> Result<Claim, CatalogueError> {
 
 fn read_lost(row: &SqliteRow, id: i64) -> Result<Option<Lost>, CatalogueError> {
     let bad = |column, message: String| CatalogueError::BadValue { table: "resources", column, row: id, message };
-    let Some(digest) = row.try_get::<Option<String>, _>("lost")? else { return Ok(None) };
+    let Some(digest) = row.try_get::<Option<&[u8]>, _>("lost")? else { return Ok(None) };
     let size_bytes: Option<i64> = row.try_get("size_bytes")?;
     let size_bytes = size_bytes.and_then(|size| u64::try_from(size).ok());
     Ok(Some(Lost {
-        digest: digest.parse().map_err(|error| bad("sha256", format!("{error}")))?,
+        digest: Digest::try_from(digest).map_err(|error| bad("blob_row_id", format!("{error}")))?,
         size_bytes: size_bytes.ok_or_else(|| bad("size_bytes", "no length beside a digest".to_owned()))?,
         mime: row.try_get("mime")?,
     }))
@@ -565,10 +563,8 @@ pub async fn renew_leases(write: &Connections, lease: Lease<'_>, ids: &[Resource
 /// # Errors
 /// If SQLite fails.
 pub async fn reclaim_expired(write: &Connections, now: Timestamp) -> Result<u64, CatalogueError> {
-    let mut update = QueryBuilder::<Sqlite>::new("UPDATE resources SET state = ");
-    update
-        .push(UNCLAIMED_STATE)
-        .push(", lease_owner = NULL, lease_until = NULL WHERE state = 'running' AND lease_until < ");
+    let mut update = QueryBuilder::<Sqlite>::new("UPDATE resources SET ");
+    update.push(END_CLAIM).push(" WHERE state = 'running' AND lease_until < ");
     update.push_bind(now.unix_ms());
     Ok(update.build().execute(write).await?.rows_affected())
 }
@@ -579,10 +575,8 @@ pub async fn reclaim_expired(write: &Connections, now: Timestamp) -> Result<u64,
 /// # Errors
 /// If SQLite fails.
 pub async fn reclaim_of(write: &Connections, owner: &str) -> Result<u64, CatalogueError> {
-    let mut update = QueryBuilder::<Sqlite>::new("UPDATE resources SET state = ");
-    update
-        .push(UNCLAIMED_STATE)
-        .push(", lease_owner = NULL, lease_until = NULL WHERE state = 'running' AND lease_owner = ");
+    let mut update = QueryBuilder::<Sqlite>::new("UPDATE resources SET ");
+    update.push(END_CLAIM).push(" WHERE state = 'running' AND lease_owner = ");
     update.push_bind(owner);
     Ok(update.build().execute(write).await?.rows_affected())
 }

@@ -38,7 +38,7 @@ pub struct Arrived {
 pub fn picture_of(catalogue: &Catalogue, id: ResourceId) -> Result<Option<Picture>, CatalogueError> {
     catalogue.direct.ask(|connection| {
         let mut question = connection.prepare_cached(
-            "SELECT p.resource_row_id, p.sha256, p.mime, p.size_bytes
+            "SELECT p.resource_row_id, b.digest, p.mime, p.size_bytes
              FROM resources AS r
              LEFT JOIN messages AS m ON m.message_row_id = r.message_row_id
              JOIN resources AS p ON p.resource_row_id = iif(r.role = 'video', (
@@ -46,6 +46,7 @@ pub fn picture_of(catalogue: &Catalogue, id: ResourceId) -> Result<Option<Pictur
                  WHERE c.message_row_id = r.message_row_id AND c.resource_row_id > r.resource_row_id
                      AND c.role IN ('cover', 'video')
              ), r.resource_row_id)
+             JOIN blobs AS b ON b.blob_row_id = p.blob_row_id
              WHERE r.resource_row_id = ? AND COALESCE(m.hidden, 0) = 0 AND p.state = 'stored' AND p.role <> 'video'",
         )?;
         let found = question.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
@@ -67,8 +68,8 @@ pub async fn last_arrived(read: &Connections) -> Result<i64, CatalogueError> {
 /// If the catalogue cannot be read.
 pub async fn arrived_after(read: &Connections, row: i64, limit: u32) -> Result<Vec<Arrived>, CatalogueError> {
     let blobs = sqlx::query(
-        "SELECT blob_row_id AS row, sha256, mime, size_bytes FROM blobs
-         WHERE blob_row_id > ? ORDER BY blob_row_id LIMIT ?",
+        "SELECT blob_row_id AS row, digest, mime, size_bytes FROM blobs
+         WHERE blob_row_id > ? AND damage IS NULL ORDER BY blob_row_id LIMIT ?",
     );
     decode(&blobs.bind(row).bind(limit).fetch_all(read).await?)
 }
@@ -79,8 +80,8 @@ pub async fn arrived_after(read: &Connections, row: i64, limit: u32) -> Result<V
 /// If the catalogue cannot be read.
 pub async fn arrived_before(read: &Connections, row: i64, limit: u32) -> Result<Vec<Arrived>, CatalogueError> {
     let blobs = sqlx::query(
-        "SELECT blob_row_id AS row, sha256, mime, size_bytes FROM blobs
-         WHERE blob_row_id < ? ORDER BY blob_row_id DESC LIMIT ?",
+        "SELECT blob_row_id AS row, digest, mime, size_bytes FROM blobs
+         WHERE blob_row_id < ? AND damage IS NULL ORDER BY blob_row_id DESC LIMIT ?",
     );
     decode(&blobs.bind(row).bind(limit).fetch_all(read).await?)
 }
@@ -91,16 +92,16 @@ fn decode(rows: &[SqliteRow]) -> Result<Vec<Arrived>, CatalogueError> {
 
 fn arrived(row: &SqliteRow) -> Result<Arrived, CatalogueError> {
     let number = row.try_get("row")?;
-    let columns = (number, row.try_get("sha256")?, row.try_get("mime")?, row.try_get("size_bytes")?);
+    let columns = (number, row.try_get("digest")?, row.try_get("mime")?, row.try_get("size_bytes")?);
     Ok(Arrived { row: number, picture: picture("blobs", columns)? })
 }
 
 /// A picture, from the number of its row in a table, its digest, its type and its length.
-fn picture(table: &'static str, columns: (i64, String, Option<String>, i64)) -> Result<Picture, CatalogueError> {
+fn picture(table: &'static str, columns: (i64, Vec<u8>, Option<String>, i64)) -> Result<Picture, CatalogueError> {
     let (row, digest, mime, size_bytes) = columns;
     let bad = |column, message: &str| CatalogueError::BadValue { table, column, row, message: message.to_owned() };
     Ok(Picture {
-        digest: digest.parse().map_err(|_| bad("sha256", "this is no digest"))?,
+        digest: Digest::try_from(digest.as_slice()).map_err(|_| bad("digest", "this is no digest"))?,
         mime: mime.unwrap_or_default(),
         size_bytes: u64::try_from(size_bytes).map_err(|_| bad("size_bytes", "less than nothing"))?,
     })

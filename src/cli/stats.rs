@@ -116,7 +116,9 @@ mod tests {
     #[tokio::test]
     async fn each_format_tells_the_same_numbers() {
         let seeded = Seeded::new().await;
-        seeded.add("img_1", Seed::stored(&"0f".repeat(32), 68)).await;
+        for key in ["img_1", "img_2"] {
+            seeded.add(key, Seed::stored(&"0f".repeat(32), 68)).await;
+        }
         let counted = breakdown(&seeded.catalogue).await.unwrap();
         let printed = |format| {
             let mut out = Vec::new();
@@ -124,21 +126,21 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         let json: Value = serde_json::from_str(&printed(Format::Json)).unwrap();
-        assert_eq!((&json["states"]["stored"], &json["bytes"]), (&Value::from(1), &Value::from(68)));
+        assert_eq!((&json["states"]["stored"], &json["bytes"]), (&Value::from(2), &Value::from(136)));
         assert_eq!(
             json["days"][0],
             serde_json::json!({
-                "day": "2026-03-01", "found": 1, "stored": 1, "bytes": 68, "saved_bytes": 68, "roles": {"image": 1}
+                "day": "2026-03-01", "found": 2, "stored": 2, "bytes": 136, "saved_bytes": 68, "roles": {"image": 2}
             })
         );
         assert_eq!(json["largest_chats"][0]["chat_id"], "oc_1");
         assert_eq!(printed(Format::Ndjson).lines().count(), 1);
         let csv = printed(Format::Csv);
-        assert!(csv.starts_with("name,value\n") && csv.contains("states.stored,1\n"), "{csv}");
-        assert!(csv.contains("days.2026-03-01.bytes,68\n") && csv.contains("largest_chats.oc_1.bytes,68\n"), "{csv}");
+        assert!(csv.starts_with("name,value\n") && csv.contains("states.stored,2\n"), "{csv}");
+        assert!(csv.contains("days.2026-03-01.bytes,136\n") && csv.contains("largest_chats.oc_1.bytes,136\n"), "{csv}");
         assert!(csv.contains("last_event_at,\n"), "{csv}");
         let table = printed(Format::Table);
-        assert!(table.contains("states.stored      1\n"), "{table}");
-        assert!(table.contains("2026-03-01         1 found, 1 stored, 68 bytes, 68 of them saved\n"), "{table}");
+        assert!(table.contains("states.stored      2\n"), "{table}");
+        assert!(table.contains("2026-03-01         2 found, 2 stored, 136 bytes, 68 of them saved\n"), "{table}");
     }
 }

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
-/// A text that is no digest.
+/// A text, or bytes, that are no digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a SHA-256 digest has 64 hexadecimal digits")]
 pub struct NotADigest;
@@ -17,6 +17,14 @@ pub struct NotADigest;
 impl From<[u8; 32]> for Digest {
     fn from(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+}
+
+impl Digest {
+    /// Its 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -29,6 +37,14 @@ impl fmt::Display for Digest {
             text.push(DIGITS[usize::from(byte & 15)].into());
         }
         f.write_str(&text)
+    }
+}
+
+impl TryFrom<&[u8]> for Digest {
+    type Error = NotADigest;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, NotADigest> {
+        <[u8; 32]>::try_from(bytes).map(Self).map_err(|_| NotADigest)
     }
 }
 
@@ -70,6 +86,8 @@ mod tests {
         let digest = Digest::from(std::array::from_fn(|i| i as u8 * 7));
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!(digest.to_string().to_uppercase().parse(), Ok(digest));
+        assert_eq!(Digest::try_from(digest.as_bytes().as_slice()), Ok(digest));
+        assert_eq!(Digest::try_from([0; 31].as_slice()), Err(NotADigest));
         assert_eq!("+f".repeat(32).parse::<Digest>(), Err(NotADigest));
         assert_eq!("é".repeat(32).parse::<Digest>(), Err(NotADigest));
     }

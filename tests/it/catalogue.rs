@@ -147,8 +147,8 @@ async fn the_counters_are_what_counting_would_give() {
         ("chats", "SELECT COUNT(*) FROM chats"),
         ("resources", "SELECT COUNT(*) FROM resources"),
         ("bytes", "SELECT SUM(size_bytes) FROM resources WHERE state = 'stored'"),
-        ("blobs", "SELECT COUNT(*) FROM blobs"),
-        ("blob_bytes", "SELECT SUM(size_bytes) FROM blobs"),
+        ("blobs", "SELECT COUNT(*) FROM blobs WHERE damage IS NULL"),
+        ("blob_bytes", "SELECT SUM(size_bytes) FROM blobs WHERE damage IS NULL"),
     ] {
         assert_eq!(statistics[member], app.count(sql).await, "{member}");
     }

@@ -54,10 +54,21 @@ impl Shelf {
         let path = self.blob(bytes);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
+        sqlx::query(
+            "INSERT INTO blobs (digest, size_bytes, mime, stored_at, verified_at)
+            VALUES (unhex(?1), ?2, 'text/plain', ?3, ?3) ON CONFLICT DO NOTHING",
+        )
+        .bind(sha256(bytes))
+        .bind(bytes.len() as i64)
+        .bind(sent_at)
+        .execute(&mut self.rows)
+        .await
+        .unwrap();
         let done = sqlx::query(
-            "INSERT INTO resources (app_id, source, owner, type, key, role, file_name, mime, size_bytes, sha256, state,
-                listed_at, seen_at, stored_at)
-            VALUES ('cli_a', 'file', '', 'file', hex(randomblob(8)), 'file', ?, 'text/plain', ?, ?, 'stored', ?, ?, ?)",
+            "INSERT INTO resources (app_id, source, owner, type, key, role, file_name, mime, size_bytes, blob_row_id,
+                state, listed_at, seen_at, stored_at)
+            VALUES ('cli_a', 'file', '', 'file', hex(randomblob(8)), 'file', ?, 'text/plain', ?,
+                (SELECT blob_row_id FROM blobs WHERE digest = unhex(?)), 'stored', ?, ?, ?)",
         )
         .bind(name)
         .bind(bytes.len() as i64)
@@ -263,8 +274,9 @@ async fn damaged_bytes_are_named_and_the_rest_comes_whole() {
             assert!(ended.stderr.lines().any(|line| line.contains(&format!(" {name}: "))), "{name}: {}", ended.stderr);
         }
         // Each export is to find it for itself.
-        let promised_again = "UPDATE resources SET state = 'stored', stored_at = seen_at, reason_code = NULL";
-        sqlx::query(promised_again).execute(&mut shelf.rows).await.unwrap();
+        let promised_again = "UPDATE blobs SET damage = NULL, damaged_at = NULL;
+            UPDATE resources SET state = 'stored', stored_at = seen_at, reason_code = NULL";
+        sqlx::raw_sql(promised_again).execute(&mut shelf.rows).await.unwrap();
     }
     let directory = contents(&shelf.workplace.path("out"));
     let (zip, tar) =
@@ -395,9 +407,9 @@ async fn an_export_of_many_files_is_looked_through_page_by_page() {
     let first = shelf.put(Some("the same.txt"), b"x").await;
     sqlx::query(
         "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-        INSERT INTO resources (app_id, source, owner, type, key, role, file_name, mime, size_bytes, sha256, state,
+        INSERT INTO resources (app_id, source, owner, type, key, role, file_name, mime, size_bytes, blob_row_id, state,
             listed_at, seen_at, stored_at)
-        SELECT app_id, source, owner, type, 'k' || i, role, file_name, mime, size_bytes, sha256, state,
+        SELECT app_id, source, owner, type, 'k' || i, role, file_name, mime, size_bytes, blob_row_id, state,
             listed_at, seen_at, stored_at
         FROM n, resources WHERE resource_row_id = ?",
     )

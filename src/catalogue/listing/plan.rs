@@ -61,7 +61,7 @@ pub(super) enum Column {
 impl Column {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Digest => "r.sha256",
+            Self::Digest => "r.blob_row_id",
             Self::Sender => "r.sender_open_id",
             Self::Chat => "r.chat_id",
             Self::State => "r.state",

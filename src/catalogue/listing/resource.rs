@@ -147,7 +147,7 @@ const COLUMNS: [Packing; 37] = [
     ("file_name", "r.file_name"),
     ("mime", "r.mime"),
     ("size_bytes", "r.size_bytes"),
-    ("sha256", "r.sha256"),
+    ("sha256", "NULLIF(lower(hex(b.digest)), '')"),
     ("state", "r.state"),
     ("reason_code", "r.reason_code"),
     ("upstream_http_status", "r.upstream_http_status"),

@@ -119,13 +119,26 @@ impl Seeded {
 
     async fn add_resource(&self, key: &str, seed: &Seed) -> ResourceId {
         let stored_at = (seed.state == State::Stored).then_some(seed.sent_at + 9);
+        if let Some(sha256) = &seed.sha256 {
+            sqlx::query(
+                "INSERT INTO blobs (digest, size_bytes, mime, stored_at, verified_at) VALUES (unhex(?1), ?2, ?3, ?4, ?4)
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(sha256)
+            .bind(seed.size_bytes)
+            .bind(seed.mime)
+            .bind(seed.sent_at + 9)
+            .execute(self.catalogue.write().unwrap())
+            .await
+            .unwrap();
+        }
         let lease = (seed.state == State::Running).then_some("worker");
         let done = sqlx::query(
             "INSERT INTO resources (app_id, source, owner, type, key, role, message_row_id, chat_id,
-                sender_open_id, message_type, file_name, mime, size_bytes, sha256, state, reason_code, upstream_code, next_attempt_at, lease_owner, lease_until,
+                sender_open_id, message_type, file_name, mime, size_bytes, blob_row_id, state, reason_code, upstream_code, next_attempt_at, lease_owner, lease_until,
                 listed_at, seen_at, stored_at)
             SELECT ?, 'message', m.message_id, 'image', ?, ?, m.message_row_id, m.chat_id, m.sender_open_id, m.message_type, ?,
-                ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+                ?, ?, (SELECT blob_row_id FROM blobs WHERE digest = unhex(?)), ?, ?, ?, ?, ?, ?, ?, ?, ?
             FROM messages AS m WHERE m.app_id = ? AND m.message_id = ?",
         )
         .bind(seed.app_id)

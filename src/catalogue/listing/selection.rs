@@ -17,6 +17,7 @@ pub(in crate::catalogue) type Sql = QueryBuilder<Sqlite>;
 
 /// The tables behind every listing of resources. `r` is the resource itself.
 pub(in crate::catalogue) const FROM_RESOURCES: &str = " FROM resources AS r
+LEFT JOIN blobs AS b ON b.blob_row_id = r.blob_row_id
 LEFT JOIN messages AS m ON m.message_row_id = r.message_row_id
 LEFT JOIN chats AS c ON c.app_id = r.app_id AND c.chat_id = r.chat_id
 LEFT JOIN senders AS s ON s.app_id = r.app_id AND s.open_id = m.sender_open_id";
@@ -109,7 +110,11 @@ fn push_column(sql: &mut Sql, plan: &Plan, column: Column) {
     let is_led = |equality: &&Equality| equality.column == column && equality.is_listed();
     let Some(equality) = plan.equalities.iter().find(is_led) else { return };
     let Some(value) = equality.values.first() else { return };
-    sql.push(" AND ").push(column.name()).push(" = ").push_bind(value.clone());
+    sql.push(" AND ").push(column.name()).push(" = ");
+    match column {
+        Column::Digest => sql.push("(").push(BLOBS_WITH).push(" = unhex(").push_bind(value.clone()).push("))"),
+        _ => sql.push_bind(value.clone()),
+    };
     match column {
         Column::State => sql.push(" AND r.state <> '").push(State::Stored).push("'"),
         Column::Source => sql.push(" AND r.source <> '").push(Source::Message).push("'"),
@@ -129,7 +134,21 @@ fn push_few(sql: &mut Sql, plan: &Plan) {
 /// Unary plus keeps SQLite from beginning with another index, and from sorting what it finds there.
 fn push_check(sql: &mut Sql, before: &'static str, equality: &Equality) {
     sql.push(before).push(equality.column.name());
-    push_in(sql, &equality.values);
+    match equality.column {
+        Column::Digest => push_blobs(sql, &equality.values),
+        _ => push_in(sql, &equality.values),
+    }
+}
+
+/// The beginning of a question for the blobs with some digests.
+const BLOBS_WITH: &str = "SELECT blob_row_id FROM blobs WHERE digest";
+
+fn push_blobs(sql: &mut Sql, digests: &[String]) {
+    sql.push(" IN (").push(BLOBS_WITH).push(" IN (");
+    for (place, digest) in digests.iter().enumerate() {
+        sql.push(if place == 0 { "unhex(" } else { ", unhex(" }).push_bind(digest.clone()).push(")");
+    }
+    sql.push("))");
 }
 
 fn push_in<T: ToString>(sql: &mut Sql, values: &[T]) {

@@ -346,7 +346,7 @@ async fn every_single_filter_reads_an_index_in_order_and_sorts_nothing() {
         (vec![("mime", "image/*")], "resources_listed"),
         (vec![("source", "lingo")], "resources_by_source"),
         (vec![("source", "message")], "resources_listed"),
-        (vec![("sha256", &sha256)], "resources_by_digest"),
+        (vec![("sha256", &sha256)], "resources_by_blob"),
         (vec![("q", "type:image -state:gone")], "resources_by_role"),
         (vec![("q", "after:7d larger:1MB")], "resources_listed"),
     ] {

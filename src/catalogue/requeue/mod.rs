@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteRow;
 
 pub(super) use self::mended::cleared_by_start;
 use super::jobs::{self, Job, Kind, NewJob, Outcome};
-use super::{CatalogueError, Transaction};
+use super::{CatalogueError, Transaction, custody};
 use crate::domain::id::{AppId, ChatId};
 use crate::domain::time::Timestamp;
 
@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 /// milliseconds, however many a chat has blocked.
 pub const BATCH: u32 = 500;
 
-/// What an event clears waits for nobody; what a start makes due may be the whole archive, and none of it is news.
+/// What an event clears waits for nobody, nor does what is shown as stored and has lost its bytes; what a start makes due may be the whole archive, and none of it is news.
 const RANK_OF_EVENTS: u8 = 0;
 const RANK_OF_STARTS: u8 = 1;
 
@@ -34,19 +34,21 @@ pub enum Subject {
     Start,
     /// What waits for its time after a failure of this machine.
     LocalFailures,
+    /// What points to a blob that was lost or came back, where a process ended before all of it had followed.
+    Blobs,
 }
 
 impl Subject {
     fn rank(&self) -> u8 {
         match self {
-            Self::Chat(_) | Self::Ticket => RANK_OF_EVENTS,
+            Self::Chat(_) | Self::Ticket | Self::Blobs => RANK_OF_EVENTS,
             Self::Start | Self::LocalFailures => RANK_OF_STARTS,
         }
     }
 }
 
 /// What became due at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Portion {
     /// How much it was.
     pub count: u64,
@@ -61,6 +63,12 @@ impl Portion {
     #[must_use]
     pub(super) fn of(count: u64) -> Self {
         Self { count, is_full: count >= u64::from(BATCH), through: 0 }
+    }
+
+    /// A portion of so many after which there is more to look at.
+    #[must_use]
+    pub(super) fn unfinished(count: u64) -> Self {
+        Self { count, is_full: true, through: 0 }
     }
 
     /// The portion that a statement has returned the numbers of.
@@ -118,6 +126,7 @@ pub async fn requeue_next(transaction: &mut Transaction, job: &Job) -> Result<Po
         (Subject::Ticket, Some(app_id)) => mended::requeue_by_ticket(transaction, app_id, job.progress).await,
         (Subject::Start, _) => mended::requeue_by_start(transaction, job.progress).await,
         (Subject::LocalFailures, _) => mended::requeue_failed_here(transaction, job.progress).await,
+        (Subject::Blobs, _) => custody::settle_next(transaction).await,
         (Subject::Chat(_) | Subject::Ticket, None) => Err(job.bad_subject("it needs an app".to_owned())),
     }
 }

@@ -76,7 +76,7 @@ impl Server {
         let bell = woken.clone();
         let (catalogue, place) = (seeded.catalogue.clone(), seeded.directory.path());
         let store = Store::open(place, &place.join("spool")).unwrap();
-        let examiner = Examiner::new(catalogue.clone(), store.checked(), watch::Sender::new(()));
+        let examiner = Examiner::new(catalogue.clone(), store.checked(), Clock::fixed(noon()), watch::Sender::new(()));
         let api = Api {
             catalogue: catalogue.clone(),
             apps: Arc::from([Asker::new("cli_1".parse().unwrap(), AppKind::Custom)]),
@@ -427,9 +427,6 @@ async fn statistics_and_chats_agree_with_what_is_there() {
     }
     let other = Seed { message_id: "om_2".to_owned(), chat_id: "oc_2", role: "sticker", ..Seed::default() };
     server.seeded.add("img_3", other).await;
-    let sql = "INSERT INTO blobs (sha256, size_bytes, stored_at)
-        SELECT DISTINCT sha256, size_bytes, stored_at FROM resources WHERE sha256 IS NOT NULL";
-    server.seeded.run(sql).await;
     server.seeded.add_delivery(None).await;
 
     let stats = server.get("/api/v1/stats").await.json();

@@ -222,7 +222,10 @@ fn requests(journal: &[Entry]) -> HashMap<Id, usize> {
 }
 
 async fn lines(catalogue: &Catalogue) -> Vec<Line> {
-    let rows = sqlx::query("SELECT owner, key, state, sha256, lease_owner, lease_until FROM resources");
+    let rows = sqlx::query(
+        "SELECT owner, key, state, lower(hex(digest)) AS sha256, lease_owner, lease_until
+         FROM resources LEFT JOIN blobs USING (blob_row_id)",
+    );
     let rows = rows.fetch_all(catalogue.read()).await.unwrap();
     let line = |row: &sqlx::sqlite::SqliteRow| Line {
         id: (row.get("owner"), row.get("key")),
@@ -253,7 +256,10 @@ async fn assert_counters_tell_the_truth(catalogue: &Catalogue) {
              UNION ALL SELECT 'blob_bytes', SUM(size_bytes) FROM blobs",
         ),
         ("SELECT chat_id, messages FROM chats", "SELECT chat_id, COUNT(*) FROM messages GROUP BY chat_id"),
-        ("SELECT sha256, size_bytes FROM blobs", "SELECT DISTINCT sha256, size_bytes FROM resources"),
+        (
+            "SELECT blob_row_id, size_bytes FROM blobs",
+            "SELECT DISTINCT blob_row_id, size_bytes FROM resources WHERE blob_row_id IS NOT NULL",
+        ),
     ];
     for (kept, counted) in kept_and_counted {
         assert_empty(catalogue, &format!("SELECT * FROM ({kept}) EXCEPT SELECT * FROM ({counted})")).await;

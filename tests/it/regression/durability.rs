@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use larkive::clock::Clock;
+use larkive::domain::digest::Digest;
 use larkive::domain::secret::Secret;
 use larkive::sandbox::event::{App, MessageEvent};
 use larkive::sandbox::{Sandbox, SandboxOptions};
@@ -180,7 +181,9 @@ async fn an_answer_went_out_or_a_row_said_stored_before_the_disk_had_it() {
     assert!(file_synced.ended < moved.begun, "the file is moved before it is synced");
     let directory = format!("/sha256/{}/{}>", &digest[..2], &digest[2..4]);
     let directory_synced = trace.after(moved.ended, SYNC, &[&directory]);
-    let promised = trace.after(0, &["pwrite64"], &[LOG, digest]);
+    // The row has the digest as bytes.
+    let bytes: String = digest.parse::<Digest>().unwrap().as_bytes().iter().map(|byte| char::from(*byte)).collect();
+    let promised = trace.after(0, &["pwrite64"], &[LOG, &bytes]);
     assert!(directory_synced.ended < promised.begun, "the row says so before the directory is synced");
     trace.after(promised.begun, SYNC, &[LOG]);
     trace.assert_every_commit_is_synced();
