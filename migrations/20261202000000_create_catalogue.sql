@@ -131,7 +131,8 @@ CREATE INDEX blobs_unsettled ON blobs (blob_row_id) WHERE unsettled = 1;
 -- an index can list them by it.
 --
 -- What has lost its bytes still points to their blob. `size_bytes` repeats the blob's, for counters and filters;
--- `stored_at` is when this resource got its bytes.
+-- `stored_at` is when this resource got its bytes. `cover_key` is in a video: the key of the image in the same
+-- message that is shown for it.
 CREATE TABLE resources (
     resource_row_id      INTEGER PRIMARY KEY AUTOINCREMENT,
     app_id               TEXT NOT NULL,
@@ -171,6 +172,7 @@ CREATE TABLE resources (
     index_asked          INTEGER NOT NULL DEFAULT 0 CHECK (index_asked IN (0, 1)),
     sender_open_id       TEXT,
     message_type         TEXT,
+    cover_key            TEXT,
     CONSTRAINT resource_identity UNIQUE (app_id, source, owner, type, key),
     CONSTRAINT stored_means_bytes CHECK (
         state <> 'stored'

@@ -40,7 +40,7 @@ impl Received {
         if content.forward
             && let Ok(key) = message.message_id.as_str().parse()
         {
-            content.resources.push(Found { role: Role::Forward, kind: None, key, file_name: None });
+            content.resources.push(Found { role: Role::Forward, kind: None, key, file_name: None, cover: None });
         }
         Self { origin: Origin::Event(event), received_at, message, content }
     }

@@ -116,7 +116,7 @@ mod tests {
     use crate::catalogue::listing::seed::{Seed, Seeded};
 
     /// Columns of a resource's row that its public form does not show, or shows of its message.
-    const NOT_SHOWN: [&str; 10] = [
+    const NOT_SHOWN: [&str; 11] = [
         "resource_row_id",
         "failures",
         "failures_alike",
@@ -125,6 +125,7 @@ mod tests {
         "lease_owner",
         "lease_until",
         "index_asked",
+        "cover_key",
         "sender_open_id",
         "message_type",
     ];

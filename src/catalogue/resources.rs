@@ -46,7 +46,8 @@ pub struct NewResource<'a> {
 pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]) -> Result<(), CatalogueError> {
     for some in by_statement(resources) {
         let mut insert = QueryBuilder::<Sqlite>::new(
-            "WITH found (app_id, message_id, container, type, key, role, file_name, state, reason_code, seen_at) AS (",
+            "WITH found (app_id, message_id, container, type, key, role, file_name, cover_key, state, reason_code,
+                 seen_at) AS (",
         );
         insert.push_values(some, |mut row, new| {
             let asked = new.container.unwrap_or(new.message_id);
@@ -60,17 +61,18 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
                 .push_bind(new.found.key.as_str())
                 .push_bind(new.found.role.as_str())
                 .push_bind(new.found.file_name.as_deref())
+                .push_bind(new.found.cover.as_ref().map(ResourceKey::as_str))
                 .push_bind(state.as_str())
                 .push_bind(hopeless.map(ReasonCode::as_str))
                 .push_bind(new.seen_at.unix_ms());
         });
         insert.push(
             ") INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, message_row_id,
-                 download_message_id, chat_id, sender_open_id, message_type, file_name, state, reason_code, listed_at,
-                 seen_at)
+                 download_message_id, chat_id, sender_open_id, message_type, file_name, cover_key, state, reason_code,
+                 listed_at, seen_at)
              SELECT found.app_id, m.tenant_key, 'message', found.message_id, found.type, found.key, found.role,
                  m.message_row_id, found.container, m.chat_id, m.sender_open_id, m.message_type, found.file_name,
-                 found.state, found.reason_code, COALESCE(m.sent_at, found.seen_at), found.seen_at
+                 found.cover_key, found.state, found.reason_code, COALESCE(m.sent_at, found.seen_at), found.seen_at
              FROM found
              JOIN messages AS m ON m.app_id = found.app_id AND m.message_id = found.message_id
              WHERE TRUE
@@ -83,6 +85,7 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
                  message_type = excluded.message_type,
                  listed_at = excluded.listed_at,
                  file_name = COALESCE(excluded.file_name, file_name),
+                 cover_key = COALESCE(excluded.cover_key, cover_key),
                  download_message_id = iif(
                      resources.state = 'stored', download_message_id,
                      COALESCE(download_message_id, excluded.download_message_id)
@@ -513,7 +516,7 @@ fn read_message_resource(
     let (owner, role, kind): (String, String, String) =
         (row.try_get("owner")?, row.try_get("role")?, row.try_get("type")?);
     let role = role.parse().map_err(|error| bad("role", format!("{error}")))?;
-    if let Some(hopeless) = (Found { role, kind: None, key: key.clone(), file_name: None }).hopeless() {
+    if let Some(hopeless) = (Found { role, kind: None, key: key.clone(), file_name: None, cover: None }).hopeless() {
         return Ok(Err(hopeless));
     }
     let message_id = |column, text: String| text.parse::<MessageId>().map_err(|error| bad(column, format!("{error}")));

@@ -29,9 +29,8 @@ pub struct Arrived {
     pub picture: Picture,
 }
 
-/// What stands for a resource: its own bytes, or the cover of a video, which comes after it in its
-/// message and before the next video. Nothing if there are no such bytes or the resource is hidden.
-/// Blocks.
+/// What stands for a resource: its own bytes, or a video's cover. Nothing if there are no such bytes or the
+/// resource is hidden. Blocks.
 ///
 /// # Errors
 /// If the catalogue cannot be read.
@@ -42,12 +41,12 @@ pub fn picture_of(catalogue: &Catalogue, id: ResourceId) -> Result<Option<Pictur
              FROM resources AS r
              LEFT JOIN messages AS m ON m.message_row_id = r.message_row_id
              JOIN resources AS p ON p.resource_row_id = iif(r.role = 'video', (
-                 SELECT MIN(c.resource_row_id) FROM resources AS c
-                 WHERE c.message_row_id = r.message_row_id AND c.resource_row_id > r.resource_row_id
-                     AND c.role IN ('cover', 'video')
+                 SELECT c.resource_row_id FROM resources AS c
+                 WHERE c.app_id = r.app_id AND c.source = r.source AND c.owner = r.owner AND c.type = 'image'
+                     AND c.key = r.cover_key
              ), r.resource_row_id)
              JOIN blobs AS b ON b.blob_row_id = p.blob_row_id
-             WHERE r.resource_row_id = ? AND COALESCE(m.hidden, 0) = 0 AND p.state = 'stored' AND p.role <> 'video'",
+             WHERE r.resource_row_id = ? AND COALESCE(m.hidden, 0) = 0 AND p.state = 'stored'",
         )?;
         let found = question.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
         found.optional()?.map(|columns| picture("resources", columns)).transpose()

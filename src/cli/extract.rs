@@ -252,7 +252,7 @@ impl Extraction {
         let key = message.message_id.unwrap_or_default().parse();
         match key {
             Ok(key) => {
-                let found = Found { role: Role::Forward, kind: None, key, file_name: None };
+                let found = Found { role: Role::Forward, kind: None, key, file_name: None, cover: None };
                 self.rows.push(ExtractedRow::of(message, found));
             }
             Err(_) => self.notes.push("the message: a forward without message_id cannot be opened".to_owned()),

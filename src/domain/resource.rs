@@ -112,6 +112,8 @@ pub struct Found {
     pub key: ResourceKey,
     /// The name that the message gives it.
     pub file_name: Option<String>,
+    /// The key of the image in the same message that stands for it, if it is a video with one.
+    pub cover: Option<ResourceKey>,
 }
 
 impl Found {

@@ -340,6 +340,21 @@ async fn a_video_is_shown_by_its_own_cover() {
 }
 
 #[tokio::test]
+async fn a_cover_that_two_videos_share_was_shown_for_the_first_only() {
+    let app = spawn_app().await;
+    let (videos, cover) = ([Media::Video.key(1), Media::Video.key(2)], Media::Jpeg.key(1));
+    let element = |video: &String| json!({"tag": "media", "file_key": video, "image_key": cover});
+    let elements = videos.each_ref().map(element);
+    app.deliver(&event::post("om_1", &json!({"title": "two", "content": [elements]}))).await;
+    app.drain().await;
+    for video in videos {
+        let shown = thumbnail(&app, &video).await;
+        assert_eq!(shown.status, StatusCode::OK, "{video}");
+        assert!(shown.body == thumbnail(&app, &cover).await.body, "{video}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_picture_has_no_thumbnail() {
     let app = spawn_app().await;
     app.deliver(&event::file("om_1", &Media::Pdf.key(1), "report.pdf")).await;

@@ -91,6 +91,9 @@ pub struct Resource {
     /// The time it is listed under.
     #[serde(skip)]
     pub listed_at: Timestamp,
+    /// The key of the image in the same message that stands for it, if it is a video with one.
+    #[serde(skip)]
+    pub cover_key: Option<ResourceKey>,
     /// What the one person in its chat is called, where there is but one.
     #[serde(skip)]
     pub chat_person: Option<String>,
@@ -125,7 +128,7 @@ pub struct Try {
 }
 
 /// What [`Resource`] is read from: the columns by their names; `blob_path` is the view's own expression.
-const COLUMNS: [Packing; 37] = [
+const COLUMNS: [Packing; 38] = [
     ("resource_row_id", "r.resource_row_id"),
     ("message_row_id", "r.message_row_id"),
     ("app_id", "r.app_id"),
@@ -162,6 +165,7 @@ const COLUMNS: [Packing; 37] = [
     ("recalled_at", "m.recalled_at"),
     ("recalled_by", "m.recalled_by"),
     ("listed_at", "r.listed_at"),
+    ("cover_key", "r.cover_key"),
     ("chat_person", person_of_direct_chat!()),
 ];
 
@@ -225,6 +229,7 @@ impl Resource {
             recalled_at: m.time("recalled_at")?,
             recalled_by: m.text("recalled_by")?,
             listed_at: r.required("listed_at", Columns::time)?,
+            cover_key: r.parsed("cover_key")?,
             chat_person: r.text("chat_person")?,
             blob_path: sha256.filter(|_| state == State::Stored).map(blob_path),
         })

@@ -12,6 +12,8 @@ use crate::domain::resource::{Found, ResourceType, Role};
 
 /// The most foreign words that are noted, so that notes of every other kind still find room.
 const MAX_FOREIGN_WORDS: usize = MAX_NOTES / 2;
+/// Where the key of a video's cover stands.
+const COVER_MEMBER: &str = "image_key";
 /// How much of a foreign word a note quotes, in characters.
 const MAX_QUOTED_CHARS: usize = 40;
 
@@ -51,6 +53,29 @@ impl Harvest {
         true
     }
 
+    /// Takes a video, whose key `member` of `object` holds, and the image beside it as its cover. Says whether
+    /// there was a video.
+    pub(super) fn take_video(&mut self, object: &Map<String, Value>, member: &str) -> bool {
+        let found = self.take(Role::Video, object, member);
+        if self.take(Role::Cover, object, COVER_MEMBER) && found {
+            self.tie_cover(object, member);
+        }
+        found
+    }
+
+    /// Writes into a video which image is its cover, unless another was named before, or one of both was not taken.
+    fn tie_cover(&mut self, object: &Map<String, Value>, member: &str) {
+        let place = |role: Role, member: &str| {
+            let key = object.get(member)?.as_str()?.parse::<ResourceKey>().ok()?;
+            self.places.get(&(api_type(role), key)).copied()
+        };
+        let (Some(video), Some(cover)) = (place(Role::Video, member), place(Role::Cover, COVER_MEMBER)) else { return };
+        let cover = self.resources.get(cover).map(|cover| cover.key.clone());
+        if let Some(video) = self.resources.get_mut(video).filter(|video| video.role == Role::Video) {
+            video.cover = video.cover.take().or(cover);
+        }
+    }
+
     /// Adds a resource. If its type and key are known already, only a missing file name is filled in.
     pub(super) fn add(&mut self, role: Role, key: &str, file_name: Option<&str>) {
         let Ok(key) = key.parse::<ResourceKey>() else {
@@ -68,7 +93,7 @@ impl Harvest {
             return;
         }
         self.places.insert((kind, key.clone()), self.resources.len());
-        self.resources.push(Found { role, kind, key, file_name });
+        self.resources.push(Found { role, kind, key, file_name, cover: None });
     }
 
     /// Notes something that was not understood, once, as long as there is room for notes.

@@ -32,8 +32,11 @@ pub(super) fn kind(message_type: &str) -> Option<Kind> {
 /// Takes the one resource, and the cover beside a video.
 pub(super) fn read(kind: Kind, body: &Map<String, Value>, harvest: &mut Harvest) -> Result<(), Unreadable> {
     let Kind { role, key_member } = kind;
-    let found = harvest.take(role, body, key_member);
-    if role != Role::Image {
+    let found = match role {
+        Role::Video => harvest.take_video(body, key_member),
+        _ => harvest.take(role, body, key_member),
+    };
+    if !matches!(role, Role::Image | Role::Video) {
         harvest.take(Role::Cover, body, "image_key");
     }
     if found {

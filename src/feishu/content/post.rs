@@ -45,15 +45,19 @@ pub(super) fn take_element(element: &Map<String, Value>, harvest: &mut Harvest) 
         harvest.note_unknown("tag", tag);
     }
     let is_folder = element.get("is_folder").and_then(Value::as_bool) == Some(true);
-    let (file_role, image_role) = match tag {
-        _ if is_folder => (Role::Folder, Role::Image),
-        Some("media" | "video") => (Role::Video, Role::Cover),
-        Some("audio") => (Role::Audio, Role::Image),
-        Some("folder") => (Role::Folder, Role::Image),
-        _ => (Role::File, Role::Image),
+    let file_role = match tag {
+        _ if is_folder => Role::Folder,
+        Some("media" | "video") => Role::Video,
+        Some("audio") => Role::Audio,
+        Some("folder") => Role::Folder,
+        _ => Role::File,
     };
-    harvest.take(file_role, element, "file_key");
-    harvest.take(image_role, element, "image_key");
+    if file_role == Role::Video {
+        harvest.take_video(element, "file_key");
+    } else {
+        harvest.take(file_role, element, "file_key");
+        harvest.take(Role::Image, element, "image_key");
+    }
     if tag == Some("md") {
         let words = element.get("text").and_then(Value::as_str).unwrap_or_default();
         for key in markdown::image_keys(words) {

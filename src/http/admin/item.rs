@@ -5,7 +5,7 @@ use super::vocabulary::{self, Time};
 use crate::catalogue::listing::resource::Resource;
 use crate::domain::chat::Title;
 use crate::domain::download::State;
-use crate::domain::id::{ChatId, OpenId};
+use crate::domain::id::{ChatId, OpenId, ResourceKey};
 use crate::domain::readable::{human_bytes, visible};
 use crate::domain::resource::Role;
 
@@ -28,8 +28,8 @@ pub(super) struct Item {
     pub(super) chat_tells_sender: bool,
     /// Whether there may be a small picture of it.
     pub(super) has_thumbnail: bool,
-    /// Whether it is the still picture of a video.
-    pub(super) is_cover: bool,
+    /// The key that its message names it by.
+    pub(super) key: ResourceKey,
 }
 
 /// A chat or a person: what people know it by, else the id.
@@ -82,7 +82,7 @@ impl Item {
             sender: Named::sender_of(resource),
             chat_tells_sender: chat_tells_sender(resource),
             has_thumbnail: has_thumbnail(resource),
-            is_cover: resource.role == Role::Cover,
+            key: resource.key.clone(),
         }
     }
 }

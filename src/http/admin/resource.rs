@@ -23,7 +23,6 @@ use crate::catalogue::listing::resource::{Detail, Resource, Try, with_tries};
 use crate::domain::download::{State, Upstream};
 use crate::domain::readable::visible;
 use crate::domain::reason::{Owner, ReasonCode};
-use crate::domain::resource::Role;
 use crate::domain::time::Timestamp;
 
 /// A page that waits for a try looks again by itself, if the try is not further away than this.
@@ -198,8 +197,9 @@ fn is_unsettled(resource: &Resource, now: Timestamp) -> bool {
 
 /// The cover that came with a video, in the same message.
 fn poster(turns: &[Turn], resource: &Resource) -> Option<String> {
-    let own = turns.iter().find(|turn| turn.is_own).filter(|_| resource.role == Role::Video)?;
-    let cover = own.items.iter().find(|item| item.is_cover && item.state == State::Stored)?;
+    let key = resource.cover_key.as_ref()?;
+    let own = turns.iter().find(|turn| turn.is_own)?;
+    let cover = own.items.iter().find(|item| item.key == *key && item.state == State::Stored)?;
     Some(format!("/resources/{}/preview", cover.id))
 }
 
