@@ -20,7 +20,7 @@ macro_rules! person_of_direct_chat {
             SELECT person.name FROM senders AS person
             WHERE person.app_id = c.app_id AND person.open_id = (
                 SELECT told.sender_open_id FROM messages AS told
-                WHERE told.app_id = c.app_id AND told.chat_id = c.chat_id
+                WHERE +told.app_id = c.app_id AND told.chat_id = c.chat_id
                     AND told.sender_type = 'user' AND told.event_row_id IS NOT NULL AND told.hidden = 0
                 ORDER BY told.sent_at DESC
                 LIMIT 1

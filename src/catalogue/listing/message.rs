@@ -127,7 +127,7 @@ async fn neighbours(
         Side::After => (">", "ASC"),
     };
     let sql = format!(
-        "{SELECT_MESSAGES} WHERE m.app_id = ?1 AND m.chat_id = ?2 AND m.hidden = 0
+        "{SELECT_MESSAGES} WHERE +m.app_id = ?1 AND m.chat_id = ?2 AND m.hidden = 0
             AND (m.sent_at, m.message_row_id) {comparison} (
                 ?3, (SELECT message_row_id FROM messages WHERE app_id = ?1 AND message_id = ?4)
             )
