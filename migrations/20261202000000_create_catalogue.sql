@@ -782,40 +782,64 @@ END;
 
 -- The change feed: other systems follow the archive by asking what has changed since they last asked.
 
--- One row for each change of a resource, appended in the transaction that makes the change, so that
--- the numbers are in the order of the commits and none turns up behind a reader. Nothing is ever
--- removed from the end, so no number is given twice. A row names the resource and not what changed:
--- readers are shown the resource as it stands when they ask. An append costs one insert at the end of
--- one tree; a number in the resource's own row would cost a second update of it and an index.
+-- One row for each resource that there is or was, with the number of its last change. A change gives it a new number
+-- in the transaction that makes the change, so that the numbers are in the order of the commits and none turns up
+-- behind a reader. The newest number is always there, so none is given twice. A row names the resource and not what
+-- changed: readers are shown the resource as it stands when they ask. So nobody misses anything by what is not kept,
+-- and the feed grows with the archive only, not with what is done in it.
 CREATE TABLE changes (
     seq             INTEGER PRIMARY KEY,
-    resource_row_id INTEGER NOT NULL
+    resource_row_id INTEGER NOT NULL,
+    CONSTRAINT change_subject UNIQUE (resource_row_id)
 ) STRICT;
 
 CREATE TRIGGER changes_of_new_resources AFTER INSERT ON resources BEGIN
     INSERT INTO changes (resource_row_id) VALUES (NEW.resource_row_id);
 END;
 
--- Everything that the public form of a resource shows of its row. Whether a value is another one is not
--- asked: to compare them all costs more than the row, and a change may be told twice.
-CREATE TRIGGER changes_of_resources AFTER UPDATE OF
-    state, reason_code, attempts, next_attempt_at, stored_at, blob_row_id, size_bytes, mime, file_name,
-    upstream_http_status, upstream_code, upstream_msg, upstream_log_id, message_row_id, chat_id, tenant_key,
-    download_message_id, role, type, key, source, owner, app_id, seen_at, listed_at ON resources BEGIN
-    INSERT INTO changes (resource_row_id) VALUES (NEW.resource_row_id);
+-- Everything that the public form of a resource shows of its row. (The newest number is asked for with a look at
+-- the row, because SQLite would find it only once for all the rows of a statement.)
+CREATE TRIGGER changes_of_resources AFTER UPDATE ON resources
+WHEN OLD.state IS NOT NEW.state OR OLD.reason_code IS NOT NEW.reason_code OR OLD.attempts IS NOT NEW.attempts
+    OR OLD.next_attempt_at IS NOT NEW.next_attempt_at OR OLD.stored_at IS NOT NEW.stored_at
+    OR OLD.blob_row_id IS NOT NEW.blob_row_id OR OLD.size_bytes IS NOT NEW.size_bytes OR OLD.mime IS NOT NEW.mime
+    OR OLD.file_name IS NOT NEW.file_name OR OLD.upstream_http_status IS NOT NEW.upstream_http_status
+    OR OLD.upstream_code IS NOT NEW.upstream_code OR OLD.upstream_msg IS NOT NEW.upstream_msg
+    OR OLD.upstream_log_id IS NOT NEW.upstream_log_id OR OLD.message_row_id IS NOT NEW.message_row_id
+    OR OLD.chat_id IS NOT NEW.chat_id OR OLD.tenant_key IS NOT NEW.tenant_key
+    OR OLD.download_message_id IS NOT NEW.download_message_id OR OLD.role IS NOT NEW.role
+    OR OLD.type IS NOT NEW.type OR OLD.key IS NOT NEW.key OR OLD.source IS NOT NEW.source
+    OR OLD.owner IS NOT NEW.owner OR OLD.app_id IS NOT NEW.app_id OR OLD.seen_at IS NOT NEW.seen_at
+    OR OLD.listed_at IS NOT NEW.listed_at BEGIN
+    INSERT INTO changes (resource_row_id) VALUES (NEW.resource_row_id)
+    ON CONFLICT (resource_row_id) DO UPDATE SET
+        seq = (
+            SELECT newest.seq + 1 FROM changes AS newest WHERE newest.seq >= changes.seq ORDER BY newest.seq DESC LIMIT 1
+        );
 END;
 
 -- An opened forward goes: whoever was told of its row is told that there is none.
 CREATE TRIGGER changes_of_removed_resources AFTER DELETE ON resources BEGIN
-    INSERT INTO changes (resource_row_id) VALUES (OLD.resource_row_id);
+    INSERT INTO changes (resource_row_id) VALUES (OLD.resource_row_id)
+    ON CONFLICT (resource_row_id) DO UPDATE SET
+        seq = (
+            SELECT newest.seq + 1 FROM changes AS newest WHERE newest.seq >= changes.seq ORDER BY newest.seq DESC LIMIT 1
+        );
 END;
 
 -- What a resource shows of its message: recalled, hidden, or known by hearsay and now completed.
-CREATE TRIGGER changes_of_messages AFTER UPDATE OF
-    tenant_key, message_id, chat_type, thread_id, sender_open_id, sender_type, message_type, sent_at, recalled_at,
-    hidden ON messages BEGIN
+CREATE TRIGGER changes_of_messages AFTER UPDATE ON messages
+WHEN OLD.tenant_key IS NOT NEW.tenant_key OR OLD.message_id IS NOT NEW.message_id
+    OR OLD.chat_type IS NOT NEW.chat_type OR OLD.thread_id IS NOT NEW.thread_id
+    OR OLD.sender_open_id IS NOT NEW.sender_open_id OR OLD.sender_type IS NOT NEW.sender_type
+    OR OLD.message_type IS NOT NEW.message_type OR OLD.sent_at IS NOT NEW.sent_at
+    OR OLD.recalled_at IS NOT NEW.recalled_at OR OLD.hidden IS NOT NEW.hidden BEGIN
     INSERT INTO changes (resource_row_id)
-    SELECT resource_row_id FROM resources WHERE message_row_id = NEW.message_row_id ORDER BY resource_row_id;
+    SELECT resource_row_id FROM resources WHERE message_row_id = NEW.message_row_id ORDER BY resource_row_id
+    ON CONFLICT (resource_row_id) DO UPDATE SET
+        seq = (
+            SELECT newest.seq + 1 FROM changes AS newest WHERE newest.seq >= changes.seq ORDER BY newest.seq DESC LIMIT 1
+        );
 END;
 
 -- Numbers that were shown are not given again. Those of resources are not because of AUTOINCREMENT: the row of an

@@ -104,6 +104,32 @@ async fn a_follower_knows_everything_whenever_it_reads_and_whatever_happens() {
 }
 
 #[tokio::test]
+async fn each_resource_is_told_once_and_again_only_when_something_can_be_seen() {
+    let app = spawn_app().await;
+    let keys = [1, 2, 3].map(|seed| Media::Png.key(seed));
+    let post = json!({"content": [keys.each_ref().map(|key| json!({"tag": "img", "image_key": key}))]});
+    app.deliver(&event::post("om_1", &post)).await;
+    app.drain().await;
+    let mut follower = Follower::default();
+    assert_eq!(follower.follow(&app, 1).await, 3, "what was found, claimed and stored stands in one place");
+    follower.assert_knows_all(&app).await;
+
+    for delivery in app.json("/api/v1/events").await["items"].as_array().unwrap() {
+        let replayed = format!("/api/v1/events/{}/replay", delivery["id"].as_str().unwrap());
+        assert_eq!(app.post(&replayed).await, json!({"queued": 1}));
+    }
+    app.drain().await;
+    assert_eq!(follower.follow(&app, 1).await, 0, "a replay tells nothing new");
+
+    app.post_fetch(&json!({"source": "resource", "message": "om_1", "key": keys[0], "type": "image", "force": true}))
+        .await;
+    app.drain().await;
+    assert_eq!(follower.follow(&app, 1).await, 1);
+    assert_eq!(Follower::default().follow(&app, 1).await, 3, "the newest place of each is the only one");
+    follower.assert_knows_all(&app).await;
+}
+
+#[tokio::test]
 async fn what_is_hidden_or_goes_is_told_with_nothing_but_its_id() {
     let app = spawn_app_with(Options { on_recall: OnRecall::Hide, ..Options::default() }).await;
     app.deliver(&event::image("om_1", &Media::Png.key(1))).await;
