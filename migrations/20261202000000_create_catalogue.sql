@@ -521,6 +521,8 @@ CREATE TABLE quoted_messages (
 ) STRICT;
 CREATE INDEX quoted_messages_due ON quoted_messages (app_id, next_attempt_at) WHERE state = 'pending';
 CREATE INDEX quoted_messages_failed ON quoted_messages (app_id, chat_id, reason_code) WHERE state = 'failed';
+-- What a start makes due is looked for a portion at a time, in the order of rows.
+CREATE INDEX quoted_messages_unfound ON quoted_messages (quoted_row_id, state, reason_code) WHERE state <> 'found';
 
 -- For operators: quoted messages that could not be had, and why.
 CREATE VIEW v_quoted_failed AS

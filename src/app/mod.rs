@@ -42,7 +42,7 @@ use crate::blob::reserve::Reserve;
 use crate::blob::space::Space;
 use crate::blob::store::{Store, make_private_directory};
 use crate::blob::thumbnails::Thumbnails as ThumbnailCache;
-use crate::catalogue::{self, Catalogue, CatalogueError, jobs, quotes, recalls, resources, statistics};
+use crate::catalogue::{self, Catalogue, CatalogueError, jobs, recalls, resources, statistics};
 use crate::clock::Clock;
 use crate::config::DataLayout;
 use crate::domain::error::chain;
@@ -315,9 +315,8 @@ async fn take_back(catalogue: &Catalogue, now: Timestamp) -> anyhow::Result<()> 
     let unfinished = resources::reclaim_of(write, OWNER).await? + resources::reclaim_expired(write, now).await?;
     let unfinished = unfinished + jobs::reclaim_of(write, OWNER).await? + jobs::reclaim_expired(write, now).await?;
     requeue::after_start(catalogue, now).await?;
-    let requeued = quotes::requeue_at_start(write).await?;
-    if unfinished + requeued > 0 {
-        tracing::info!(unfinished, requeued, "Took up what an earlier process left");
+    if unfinished > 0 {
+        tracing::info!(unfinished, "Took up what an earlier process left");
     }
     Ok(())
 }

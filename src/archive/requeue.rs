@@ -51,7 +51,7 @@ impl Work for Requeuer {
 /// If the catalogue fails.
 pub async fn after_start(catalogue: &Catalogue, now: Timestamp) -> Result<(), CatalogueError> {
     let mut transaction = catalogue.begin().await?;
-    for subject in [Subject::Start, Subject::LocalFailures, Subject::Blobs] {
+    for subject in [Subject::Start, Subject::LocalFailures, Subject::QuotedMessages, Subject::Blobs] {
         requeue::add(&mut transaction, None, &subject, now).await?;
     }
     transaction.commit().await

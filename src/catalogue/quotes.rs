@@ -2,7 +2,6 @@
 
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::connections::Connections;
 use super::forwards::Surroundings;
 use super::listing::attention::Cause;
 use super::requeue::{BATCH, Portion};
@@ -174,28 +173,34 @@ pub async fn settle(
     Ok(())
 }
 
-/// Asks again at the next start for what failed because of the configuration or on this machine.
-///
-/// # Errors
-/// If SQLite fails.
-pub async fn requeue_at_start(write: &Connections) -> Result<u64, CatalogueError> {
-    let mut update = QueryBuilder::<Sqlite>::new(
-        "UPDATE quoted_messages SET state = 'pending', attempts = 0 WHERE state = 'failed' AND reason_code IN (",
-    );
-    let mut reasons = update.separated(", ");
-    for reason in ReasonCode::ALL.iter().filter(|reason| reason.may_clear_by_start()) {
-        reasons.push_bind(reason.as_str());
-    }
+/// A portion of what failed because of the configuration or on this machine, in the order of rows.
+const FAILED_BEFORE: &str = "UPDATE quoted_messages
+    SET attempts = iif(state = 'failed', 0, attempts), next_attempt_at = iif(state = 'failed', next_attempt_at, 0),
+        state = 'pending'
+    WHERE quoted_row_id IN (
+        SELECT quoted_row_id
+        FROM quoted_messages INDEXED BY quoted_messages_unfound
+        WHERE state <> 'found' AND quoted_row_id > ?1 AND (
+            (state = 'failed' AND reason_code IN (SELECT value FROM json_each(?2)))
+            OR (state = 'pending' AND reason_code = ?3 AND next_attempt_at > 0)
+        )
+        ORDER BY quoted_row_id
+        LIMIT +?4
+    )
+    RETURNING quoted_row_id";
+
+/// Makes the next portion due of what failed because of the configuration or on this machine: a start may be one with
+/// another configuration or on a mended machine. What fails again meanwhile lies behind, and is believed.
+pub(super) async fn requeue_by_start(transaction: &mut Transaction, after: i64) -> Result<Portion, CatalogueError> {
     // What an outage ended is tried again too, without anybody who asks for it.
-    reasons.push_bind(ReasonCode::AttemptsExhausted.as_str());
-    update.push(")");
-    let asked_again = update.build().execute(write).await?.rows_affected();
-    let waiting = sqlx::query(
-        "UPDATE quoted_messages SET next_attempt_at = 0
-         WHERE state = 'pending' AND reason_code = ? AND next_attempt_at > 0",
-    );
-    let waiting = waiting.bind(ReasonCode::LocalFailure.as_str()).execute(write).await?;
-    Ok(asked_again + waiting.rows_affected())
+    let reasons = ReasonCode::ALL.iter().filter(|reason| reason.may_clear_by_start());
+    let reasons: Vec<_> = reasons.chain([&ReasonCode::AttemptsExhausted]).map(|reason| reason.as_str()).collect();
+    let portion = sqlx::query(FAILED_BEFORE)
+        .bind(after)
+        .bind(serde_json::json!(reasons).to_string())
+        .bind(ReasonCode::LocalFailure.as_str())
+        .bind(BATCH);
+    Portion::read(&portion.fetch_all(transaction.connection()).await?)
 }
 
 /// Makes a batch due of what could not be had for one cause, as far as nobody has asked for it since
@@ -226,4 +231,53 @@ pub async fn requeue_failed(
     .execute(transaction.connection())
     .await?;
     Ok(Portion::of(done.rows_affected()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::listing::seed::Seeded;
+
+    #[tokio::test]
+    async fn what_failed_before_is_due_once_and_in_portions_and_nothing_else_is() {
+        let seeded = Seeded::new().await;
+        seeded
+            .run(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 503)
+                 INSERT INTO quoted_messages (app_id, message_id, quoted_by, state, reason_code, attempts,
+                     next_attempt_at)
+                 SELECT 'cli_a', 'om_' || i, 'om_0', iif(i % 2, 'failed', 'pending'),
+                     iif(i % 2, 'app_ticket_missing', 'local_failure'), 3, 9
+                 FROM n",
+            )
+            .await;
+        seeded
+            .run(
+                "INSERT INTO quoted_messages (app_id, message_id, quoted_by, state, reason_code, next_attempt_at)
+                 VALUES ('cli_a', 'om_a', 'om_0', 'failed', 'message_deleted', 9),
+                     ('cli_a', 'om_b', 'om_0', 'pending', 'upstream_error', 9), ('cli_a', 'om_c', 'om_0', 'found', NULL, 9)",
+            )
+            .await;
+        let (mut counts, mut through) = (Vec::new(), 0);
+        for _ in 0..3 {
+            let mut transaction = seeded.catalogue.begin().await.unwrap();
+            let portion = requeue_by_start(&mut transaction, through).await.unwrap();
+            through = through.max(portion.through());
+            counts.push((portion.count, portion.is_full));
+            transaction.commit().await.unwrap();
+            // Asked for and failed again at once.
+            seeded.run("UPDATE quoted_messages SET state = 'failed' WHERE quoted_row_id <= 10").await;
+        }
+        assert_eq!(counts, [(u64::from(BATCH), true), (3, false), (0, false)]);
+        let (anew, waiting, others): (i64, i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*) FILTER (WHERE state = 'pending' AND attempts = 0 AND next_attempt_at = 9),
+                 COUNT(*) FILTER (WHERE state = 'pending' AND attempts = 3 AND next_attempt_at = 0),
+                 COUNT(*) FILTER (WHERE message_id IN ('om_a', 'om_c') AND state <> 'pending' AND next_attempt_at = 9)
+             FROM quoted_messages WHERE quoted_row_id > 10",
+        )
+        .fetch_one(seeded.catalogue.read())
+        .await
+        .unwrap();
+        assert_eq!((anew, waiting, others), (247 + 1, 246, 2), "one waits as it did before");
+    }
 }

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteRow;
 
 pub(super) use self::mended::cleared_by_start;
 use super::jobs::{self, Job, Kind, NewJob, Outcome};
-use super::{CatalogueError, Transaction, custody};
+use super::{CatalogueError, Transaction, custody, quotes};
 use crate::domain::id::{AppId, ChatId};
 use crate::domain::time::Timestamp;
 
@@ -34,6 +34,8 @@ pub enum Subject {
     Start,
     /// What waits for its time after a failure of this machine.
     LocalFailures,
+    /// Quoted messages that could not be had because of the configuration or on this machine before a start.
+    QuotedMessages,
     /// What points to a blob that was lost or came back, where a process ended before all of it had followed.
     Blobs,
 }
@@ -42,7 +44,7 @@ impl Subject {
     fn rank(&self) -> u8 {
         match self {
             Self::Chat(_) | Self::Ticket | Self::Blobs => RANK_OF_EVENTS,
-            Self::Start | Self::LocalFailures => RANK_OF_STARTS,
+            Self::Start | Self::LocalFailures | Self::QuotedMessages => RANK_OF_STARTS,
         }
     }
 }
@@ -72,12 +74,18 @@ impl Portion {
     }
 
     /// The portion that a statement has returned the numbers of.
-    fn read(rows: &[SqliteRow]) -> Result<Self, CatalogueError> {
+    pub(super) fn read(rows: &[SqliteRow]) -> Result<Self, CatalogueError> {
         let mut portion = Self::of(rows.len() as u64);
         for row in rows {
             portion.through = portion.through.max(row.try_get(0)?);
         }
         Ok(portion)
+    }
+
+    /// Its last row, where it is taken in the order of rows.
+    #[cfg(test)]
+    pub(super) fn through(self) -> i64 {
+        self.through
     }
 
     /// Both portions together.
@@ -126,6 +134,7 @@ pub async fn requeue_next(transaction: &mut Transaction, job: &Job) -> Result<Po
         (Subject::Ticket, Some(app_id)) => mended::requeue_by_ticket(transaction, app_id, job.progress).await,
         (Subject::Start, _) => mended::requeue_by_start(transaction, job.progress).await,
         (Subject::LocalFailures, _) => mended::requeue_failed_here(transaction, job.progress).await,
+        (Subject::QuotedMessages, _) => quotes::requeue_by_start(transaction, job.progress).await,
         (Subject::Blobs, _) => custody::settle_next(transaction).await,
         (Subject::Chat(_) | Subject::Ticket, None) => Err(job.bad_subject("it needs an app".to_owned())),
     }
