@@ -98,7 +98,8 @@ CREATE TABLE messages (
 ) STRICT;
 -- Two apps seldom see one chat, so the app is looked at in the rows.
 CREATE INDEX messages_by_chat ON messages (chat_id, sent_at);
-CREATE INDEX messages_recalled ON messages (message_row_id) WHERE recalled_at IS NOT NULL;
+-- Another policy hides or shows what was recalled before.
+CREATE INDEX messages_recalled ON messages (hidden) WHERE recalled_at IS NOT NULL;
 -- What lies in a forward is asked from the forward, so the forward's chat is the one that blocks it.
 CREATE INDEX messages_forwards ON messages (app_id, chat_id) WHERE message_type = 'merge_forward';
 

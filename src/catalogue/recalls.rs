@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use sqlx::Row;
 
 use super::connections::Connections;
+use super::requeue::{BATCH, Portion};
 use super::retry::json_list;
 use super::{CatalogueError, Transaction};
 use crate::domain::id::{AppId, MessageId, ResourceId};
@@ -83,17 +84,50 @@ pub async fn among(
     rows.iter().map(|row| Ok(ResourceId(row.try_get("resource_row_id")?))).collect()
 }
 
-/// Applies a policy to every message that was or will be recalled. Returns how many were shown or
-/// hidden by that.
+/// Applies a policy to every message that was or will be recalled, a portion at a time. Returns how many were shown
+/// or hidden by that.
 ///
 /// # Errors
 /// If SQLite fails.
 pub async fn set_policy(write: &Connections, policy: OnRecall) -> Result<u64, CatalogueError> {
     let hide = policy == OnRecall::Hide;
     sqlx::query("UPDATE recall_policy SET hide = ?").bind(hide).execute(write).await?;
-    let changed = sqlx::query("UPDATE messages SET hidden = ?1 WHERE recalled_at IS NOT NULL AND hidden <> ?1")
-        .bind(hide)
-        .execute(write)
-        .await?;
-    Ok(changed.rows_affected())
+    let mut changed = 0;
+    loop {
+        let portion = sqlx::query(
+            "UPDATE messages SET hidden = ?1
+             WHERE message_row_id IN (
+                 SELECT message_row_id FROM messages WHERE recalled_at IS NOT NULL AND hidden = 1 - ?1 LIMIT +?2
+             )",
+        );
+        let portion = Portion::of(portion.bind(hide).bind(BATCH).execute(write).await?.rows_affected());
+        changed += portion.count;
+        if !portion.is_full {
+            return Ok(changed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::listing::seed::Seeded;
+
+    #[tokio::test]
+    async fn a_policy_reaches_everything_that_was_recalled_and_nothing_else() {
+        let seeded = Seeded::new().await;
+        seeded
+            .run(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1007)
+                 INSERT INTO messages (app_id, message_id, chat_id, message_type, seen_at, recalled_at)
+                 SELECT 'cli_a', 'om_' || i, 'oc_1', 'text', 0, iif(i > 7, 1, NULL) FROM n",
+            )
+            .await;
+        let write = seeded.catalogue.write().unwrap();
+        for (policy, changed) in
+            [(OnRecall::Hide, 1000), (OnRecall::Hide, 0), (OnRecall::Keep, 1000), (OnRecall::Keep, 0)]
+        {
+            assert_eq!(set_policy(write, policy).await.unwrap(), changed);
+        }
+    }
 }
