@@ -8,6 +8,8 @@ use crate::program::{ADMIN_TOKEN, Workplace};
 async fn who_asks_for_a_change_is_told_in_the_log() {
     let workplace = Workplace::configured("http://127.0.0.1:9");
     let (serving, address) = workplace.serve();
+    // No stand-in platform of this process has done it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let url = |path: &str| format!("http://{address}{path}");
 
