@@ -87,7 +87,10 @@ fn backlog(extent: Extent, figures: &mut Figures) -> anyhow::Result<()> {
     }
     let mut took = Vec::new();
     for (message_id, acked_at) in acked {
-        let stored_at = format!("SELECT COALESCE(MAX(stored_at), 0) FROM resources WHERE owner = '{message_id}'");
+        let stored_at = format!(
+            "SELECT COALESCE(MAX(stored_at), 0) FROM resources JOIN messages USING (message_row_id)
+             WHERE messages.message_id = '{message_id}'"
+        );
         server.until("a new file is stored", async |server: &Server| Ok(server.number(&stored_at).await? > 0))?;
         let stored_at = server.runtime.block_on(server.number(&stored_at))?;
         took.push((stored_at - acked_at).max(0) as f64);

@@ -123,7 +123,9 @@ CREATE TABLE blobs (
 CREATE INDEX blobs_unsettled ON blobs (blob_row_id) WHERE unsettled = 1;
 
 -- A resource's row is its job: there is no second queue that could disagree with the catalogue.
--- `owner` is the owning message or ticket. `listed_at` is the time it is listed under: when its
+-- What a resource is, are its message, type and key. Messages come one after the other, so that their resources stand
+-- at the end of that index; the ids of messages are random, and each would change some leaf of another. `owner` is
+-- given where there is no such row: the ticket, or a message that the archive was never told of. `listed_at` is the time it is listed under: when its
 -- message was sent, else when it was first seen. `failures` counts failures in a row, `failures_alike`
 -- those of them at the end that had the same reason. Ids are public and some rows go: none is given again.
 --
@@ -141,7 +143,7 @@ CREATE TABLE resources (
     tenant_key           TEXT,
     source               TEXT NOT NULL
         CHECK (source IN ('message', 'image', 'file', 'baike', 'lingo', 'ticket_image')),
-    owner                TEXT NOT NULL,
+    owner                TEXT,
     type                 TEXT NOT NULL CHECK (type IN ('image', 'file', '')),
     key                  TEXT NOT NULL,
     role                 TEXT NOT NULL
@@ -175,7 +177,7 @@ CREATE TABLE resources (
     sender_open_id       TEXT,
     message_type         TEXT,
     cover_key            TEXT,
-    CONSTRAINT resource_identity UNIQUE (app_id, source, owner, type, key),
+    CONSTRAINT owner_unless_message_known CHECK ((owner IS NULL) = (source = 'message' AND message_row_id IS NOT NULL)),
     CONSTRAINT stored_means_bytes CHECK (
         state <> 'stored'
         OR (blob_row_id IS NOT NULL AND size_bytes IS NOT NULL AND stored_at IS NOT NULL AND reason_code IS NULL)
@@ -183,6 +185,10 @@ CREATE TABLE resources (
     CONSTRAINT running_means_lease CHECK ((state = 'running') = (lease_owner IS NOT NULL AND lease_until IS NOT NULL)),
     CONSTRAINT ended_means_reason CHECK (state NOT IN ('blocked', 'gone', 'impossible') OR reason_code IS NOT NULL)
 ) STRICT;
+
+CREATE UNIQUE INDEX resource_of_message ON resources (message_row_id, source, type, key)
+    WHERE message_row_id IS NOT NULL;
+CREATE UNIQUE INDEX resource_of_owner ON resources (app_id, source, owner, type, key) WHERE owner IS NOT NULL;
 
 -- The queue: what is due at once (newest first), what waits for its next attempt, what runs. Opening a forward
 -- has a queue of its own in the same table: neither waits behind the other.
@@ -218,7 +224,6 @@ CREATE INDEX resources_by_blob ON resources (blob_row_id, listed_at, resource_ro
 -- Look-ups. A key that is asked for by hand may be in a message that is known. Keys are long and random, and
 -- each new one changes some leaf of their index. Their ends tell them apart as well, and take a sixth of the
 -- leaves: that many fewer for each batch of messages to write.
-CREATE INDEX resources_by_message_row ON resources (message_row_id);
 CREATE INDEX resources_by_key ON resources (substr(key, -8)) WHERE source = 'message';
 
 CREATE TABLE tries (
@@ -335,7 +340,7 @@ SELECT
     r.app_id,
     COALESCE(r.tenant_key, m.tenant_key) AS tenant_key,
     r.source,
-    CASE WHEN r.source = 'message' THEN r.owner ELSE m.message_id END AS message_id,
+    COALESCE(m.message_id, iif(r.source = 'message', r.owner, NULL)) AS message_id,
     r.download_message_id,
     NULLIF(r.chat_id, '') AS chat_id,
     c.name AS chat_name,

@@ -28,9 +28,9 @@ const STATEMENTS: [&str; 5] = [
     "INSERT INTO blobs (blob_row_id, digest, size_bytes, mime, stored_at, verified_at)
      SELECT message_row_id, randomblob(32), 100000, 'image/png', seen_at, seen_at
      FROM messages WHERE message_row_id BETWEEN ?1 AND ?2",
-    "INSERT INTO resources (resource_row_id, app_id, tenant_key, source, owner, type, key, role, message_row_id,
+    "INSERT INTO resources (resource_row_id, app_id, tenant_key, source, type, key, role, message_row_id,
          chat_id, mime, size_bytes, blob_row_id, state, attempts, listed_at, seen_at, stored_at)
-     SELECT message_row_id, app_id, tenant_key, 'message', message_id, 'image',
+     SELECT message_row_id, app_id, tenant_key, 'message', 'image',
          'img_v3_02ab_' || lower(hex(randomblob(16))) || 'g', 'image', message_row_id, chat_id, 'image/png', 100000,
          message_row_id, 'stored', 1, sent_at, seen_at, seen_at
      FROM messages WHERE message_row_id BETWEEN ?1 AND ?2",

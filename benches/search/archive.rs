@@ -180,10 +180,10 @@ const INSERT: [&str; 3] = [
     "INSERT INTO blobs (digest, size_bytes, mime, stored_at, verified_at)
      SELECT unhex(value ->> 'digest'), value ->> 'size', value ->> 'mime', value ->> 'sent_at', value ->> 'sent_at'
      FROM json_each(?) WHERE TRUE ON CONFLICT DO NOTHING",
-    "INSERT INTO resources (resource_row_id, app_id, source, owner, type, key, role, message_row_id, chat_id,
+    "INSERT INTO resources (resource_row_id, app_id, source, type, key, role, message_row_id, chat_id,
          sender_open_id, message_type, file_name, mime, size_bytes, blob_row_id, state, reason_code, listed_at, seen_at,
          stored_at)
-     SELECT m.message_row_id, m.app_id, 'message', m.message_id, 'file', lower(hex(randomblob(16))), value ->> 'role',
+     SELECT m.message_row_id, m.app_id, 'message', 'file', lower(hex(randomblob(16))), value ->> 'role',
          m.message_row_id, m.chat_id, m.sender_open_id, m.message_type, value ->> 'name', value ->> 'mime',
          value ->> 'size', (SELECT blob_row_id FROM blobs WHERE digest = unhex(value ->> 'digest')), value ->> 'state', iif(value ->> 'state' = 'stored', NULL, 'scope_missing'),
          m.sent_at, m.sent_at, m.sent_at

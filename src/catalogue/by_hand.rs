@@ -45,8 +45,11 @@ pub async fn knows_tenant(read: &Connections, app_id: &AppId, target: &Target) -
              SELECT 1 FROM resources
              WHERE app_id = ?1 AND source = ?2 AND owner = ?3 AND type = ?4 AND key = ?5 AND tenant_key IS NOT NULL
          ) OR EXISTS (
-             SELECT 1 FROM messages
-             WHERE ?2 = 'message' AND app_id = ?1 AND message_id = ?3 AND tenant_key IS NOT NULL
+             SELECT 1 FROM messages AS m
+             LEFT JOIN resources AS r
+                 ON r.message_row_id = m.message_row_id AND r.source = ?2 AND r.type = ?4 AND r.key = ?5
+             WHERE ?2 = 'message' AND m.app_id = ?1 AND m.message_id = ?3
+                 AND COALESCE(m.tenant_key, r.tenant_key) IS NOT NULL
          )",
     );
     let known = known.bind(app_id.as_str()).bind(identity.source.as_str()).bind(&identity.owner);

@@ -239,7 +239,12 @@ UPDATE resources SET
     size_bytes = COALESCE(told.size_bytes, resources.size_bytes),
     mime = COALESCE(told.mime, resources.mime),
     file_name = COALESCE(resources.file_name, told.file_name),
-    download_message_id = iif(told.asked = resources.owner, NULL, COALESCE(told.asked, download_message_id)),
+    download_message_id = iif(
+        told.asked = COALESCE(
+            (SELECT m.message_id FROM messages AS m WHERE m.message_row_id = resources.message_row_id), resources.owner
+        ),
+        NULL, COALESCE(told.asked, download_message_id)
+    ),
     stored_at = CASE
         WHEN told.state = 'stored' THEN told.ended_at
         WHEN told.has_bytes THEN COALESCE(stored_at, told.kept_since)

@@ -66,7 +66,10 @@ const TAKE_BYTES: &str = "UPDATE resources AS twin
      FROM resources AS source
      WHERE source.source = 'message' AND source.state = 'stored' AND twin.source = 'message'
          AND twin.state NOT IN ('stored', 'running') AND twin.app_id = source.app_id
-         AND twin.download_message_id = COALESCE(source.download_message_id, source.owner)
+         AND twin.download_message_id = COALESCE(
+             source.download_message_id, source.owner,
+             (SELECT m.message_id FROM messages AS m WHERE m.message_row_id = source.message_row_id)
+         )
          AND twin.type = source.type AND twin.key = source.key";
 
 /// Gives the bytes of resources that were stored just now to every other resource that would be
@@ -97,6 +100,9 @@ pub async fn link_stored(
 ) -> Result<(), CatalogueError> {
     let sql = format!(
         "{TAKE_BYTES} AND source.resource_row_id IN (
+             SELECT r.resource_row_id FROM messages AS m JOIN resources AS r USING (message_row_id)
+             WHERE m.app_id = ?1 AND m.message_id = ?2 AND r.source = 'message' AND r.state = 'stored'
+             UNION ALL
              SELECT resource_row_id FROM resources
              WHERE app_id = ?1 AND source = 'message' AND owner = ?2 AND state = 'stored'
              UNION ALL

@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::connections::Connections;
 use super::statements::{by_statement, is_usual};
-use super::{CatalogueError, Transaction};
+use super::{CatalogueError, Transaction, resources};
 use crate::domain::id::{AppId, ChatId, EventRowId, MessageId, OpenId};
 use crate::domain::message::{Message, Problem};
 use crate::domain::time::Timestamp;
@@ -40,6 +40,8 @@ pub async fn insert(
     let mut new = HashSet::new();
     for some in by_statement(messages) {
         new.extend(insert_some(transaction, some).await?);
+        let told: Vec<_> = some.iter().map(|new| (&new.message.app_id, &new.message.message_id)).collect();
+        resources::adopt(transaction, &told).await?;
     }
     Ok(new)
 }

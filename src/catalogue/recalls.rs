@@ -48,6 +48,9 @@ pub async fn insert(transaction: &mut Transaction, recall: Recall<'_>) -> Result
     sqlx::query(
         "UPDATE resources SET state = ?1, reason_code = ?2
          WHERE state = ?3 AND reason_code = ?4 AND resource_row_id IN (
+             SELECT r.resource_row_id FROM messages AS m JOIN resources AS r USING (message_row_id)
+             WHERE m.app_id = ?5 AND m.message_id = ?6 AND r.source = 'message'
+             UNION ALL
              SELECT resource_row_id FROM resources WHERE app_id = ?5 AND source = 'message' AND owner = ?6
              UNION ALL
              SELECT resource_row_id FROM resources WHERE app_id = ?5 AND download_message_id = ?6
@@ -75,7 +78,10 @@ pub async fn among(
     let rows = sqlx::query(
         "SELECT resource_row_id FROM resources AS r
          WHERE resource_row_id IN (SELECT value FROM json_each(?)) AND source = 'message' AND EXISTS (
-             SELECT 1 FROM recalls WHERE app_id = r.app_id AND message_id IN (r.owner, r.download_message_id)
+             SELECT 1 FROM recalls WHERE app_id = r.app_id AND message_id IN (
+                 r.owner, r.download_message_id,
+                 (SELECT m.message_id FROM messages AS m WHERE m.message_row_id = r.message_row_id)
+             )
          )",
     )
     .bind(json_list(resources))

@@ -67,19 +67,18 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
                 .push_bind(new.seen_at.unix_ms());
         });
         insert.push(
-            ") INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, message_row_id,
+            ") INSERT INTO resources (app_id, tenant_key, source, type, key, role, message_row_id,
                  download_message_id, chat_id, sender_open_id, message_type, file_name, cover_key, state, reason_code,
                  listed_at, seen_at)
-             SELECT found.app_id, m.tenant_key, 'message', found.message_id, found.type, found.key, found.role,
+             SELECT found.app_id, m.tenant_key, 'message', found.type, found.key, found.role,
                  m.message_row_id, found.container, m.chat_id, m.sender_open_id, m.message_type, found.file_name,
                  found.cover_key, found.state, found.reason_code, COALESCE(m.sent_at, found.seen_at), found.seen_at
              FROM found
              JOIN messages AS m ON m.app_id = found.app_id AND m.message_id = found.message_id
              WHERE TRUE
-             ON CONFLICT (app_id, source, owner, type, key) DO UPDATE SET
+             ON CONFLICT (message_row_id, source, type, key) WHERE message_row_id IS NOT NULL DO UPDATE SET
                  role = excluded.role,
                  tenant_key = excluded.tenant_key,
-                 message_row_id = excluded.message_row_id,
                  chat_id = excluded.chat_id,
                  sender_open_id = excluded.sender_open_id,
                  message_type = excluded.message_type,
@@ -101,6 +100,34 @@ pub async fn insert(transaction: &mut Transaction, resources: &[NewResource<'_>]
     Ok(())
 }
 
+/// Ties what was asked for by hand to its message, now that the archive is told of it. Each pair is an app and the id of
+/// a message.
+pub(super) async fn adopt(
+    transaction: &mut Transaction,
+    messages: &[(&AppId, &MessageId)],
+) -> Result<(), CatalogueError> {
+    let messages: Vec<_> = messages.iter().map(|(app_id, message_id)| [app_id.as_str(), message_id.as_str()]).collect();
+    sqlx::query(
+        "UPDATE resources
+         SET (message_row_id, tenant_key, chat_id, sender_open_id, message_type, listed_at) = (
+                 SELECT m.message_row_id, COALESCE(m.tenant_key, resources.tenant_key), m.chat_id, m.sender_open_id,
+                     m.message_type, COALESCE(m.sent_at, resources.listed_at)
+                 FROM messages AS m WHERE m.app_id = resources.app_id AND m.message_id = resources.owner
+             ),
+             owner = NULL
+         WHERE resource_row_id IN (
+             SELECT r.resource_row_id
+             FROM json_each(?) AS told
+             CROSS JOIN resources AS r
+                 ON r.app_id = told.value ->> 0 AND r.source = 'message' AND r.owner = told.value ->> 1
+         )",
+    )
+    .bind(serde_json::json!(messages).to_string())
+    .execute(transaction.connection())
+    .await?;
+    Ok(())
+}
+
 /// Records one thing that is fetched by hand, if it is not known yet, and returns its id. Whether a
 /// ticket image is asked for with its position is the caller's choice, unless an event told; so is
 /// the tenant, if one is given.
@@ -118,7 +145,8 @@ pub async fn insert_by_hand(
     sqlx::query(
         "INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, index_asked, message_row_id,
              chat_id, sender_open_id, message_type, state, reason_code, listed_at, seen_at)
-         SELECT given.app_id, COALESCE(m.tenant_key, ?11), given.source, given.owner, given.type, given.key,
+         SELECT given.app_id, COALESCE(m.tenant_key, ?11), given.source,
+             iif(m.message_row_id IS NULL, given.owner, NULL), given.type, given.key,
              given.role, given.index_asked, m.message_row_id, COALESCE(m.chat_id, ''), m.sender_open_id, m.message_type,
              given.state, given.reason_code, COALESCE(m.sent_at, given.seen_at), given.seen_at
          FROM (SELECT ?1 AS app_id, ?2 AS source, ?3 AS owner, ?4 AS type, ?5 AS key, ?6 AS role, ?7 AS state,
@@ -126,7 +154,8 @@ pub async fn insert_by_hand(
          LEFT JOIN messages AS m
              ON given.source = 'message' AND m.app_id = given.app_id AND m.message_id = given.owner
          WHERE TRUE
-         ON CONFLICT (app_id, source, owner, type, key) DO UPDATE SET
+         ON CONFLICT (message_row_id, source, type, key) WHERE message_row_id IS NOT NULL DO NOTHING
+         ON CONFLICT (app_id, source, owner, type, key) WHERE owner IS NOT NULL DO UPDATE SET
              index_asked = excluded.index_asked,
              tenant_key = COALESCE(excluded.tenant_key, tenant_key),
              state = iif(state IN ('impossible', 'blocked'), 'pending', state)
@@ -149,7 +178,10 @@ pub async fn insert_by_hand(
     .await?;
     let id = sqlx::query_scalar(
         "SELECT resource_row_id FROM resources
-         WHERE app_id = ? AND source = ? AND owner = ? AND type = ? AND key = ?",
+         WHERE app_id = ?1 AND source = ?2 AND owner = ?3 AND type = ?4 AND key = ?5
+         UNION ALL
+         SELECT r.resource_row_id FROM messages AS m JOIN resources AS r USING (message_row_id)
+         WHERE ?2 = 'message' AND m.app_id = ?1 AND m.message_id = ?3 AND r.source = ?2 AND r.type = ?4 AND r.key = ?5",
     )
     .bind(app_id.as_str())
     .bind(identity.source.as_str())
@@ -285,13 +317,14 @@ const IS_FIRST_OF_ITS_TWINS: &str = "(r.download_message_id IS NULL OR NOT EXIST
      ))";
 
 const CLAIMED_COLUMNS: &str =
-    "RETURNING resource_row_id, app_id, tenant_key, source, owner, download_message_id, type, key, role, \
+    "RETURNING resource_row_id, app_id, tenant_key, source, download_message_id, type, key, role, \
      index_asked, file_name, failures, failures_alike, reason_code, rate_waits, failing_since, listed_at, \
      iif(stored_at IS NULL, (SELECT b.digest FROM blobs AS b WHERE b.blob_row_id = resources.blob_row_id), NULL) \
          AS lost, size_bytes, mime, \
-     CASE WHEN source = 'message' THEN owner ELSE (
-         SELECT m.message_id FROM messages AS m WHERE m.message_row_id = resources.message_row_id
-     ) END AS message_id";
+     COALESCE(
+         (SELECT m.message_id FROM messages AS m WHERE m.message_row_id = resources.message_row_id),
+         iif(source = 'message', owner, NULL)
+     ) AS message_id";
 
 /// Claims what is due for an app in one queue: new messages before old ones, and what failed before after both,
 /// but for a share of a quarter, so that a steady stream of new messages does not starve it.
@@ -514,13 +547,13 @@ fn read_message_resource(
 ) -> Result<Result<Wanted, ReasonCode>, CatalogueError> {
     let bad = |column, message: String| CatalogueError::BadValue { table: "resources", column, row: id, message };
     let (owner, role, kind): (String, String, String) =
-        (row.try_get("owner")?, row.try_get("role")?, row.try_get("type")?);
+        (row.try_get("message_id")?, row.try_get("role")?, row.try_get("type")?);
     let role = role.parse().map_err(|error| bad("role", format!("{error}")))?;
     if let Some(hopeless) = (Found { role, kind: None, key: key.clone(), file_name: None, cover: None }).hopeless() {
         return Ok(Err(hopeless));
     }
     let message_id = |column, text: String| text.parse::<MessageId>().map_err(|error| bad(column, format!("{error}")));
-    let owner = message_id("owner", owner)?;
+    let owner = message_id("message_id", owner)?;
     if role == Role::Forward {
         return Ok(Ok(Wanted::Messages { container: owner }));
     }

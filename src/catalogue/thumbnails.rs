@@ -42,7 +42,7 @@ pub fn picture_of(catalogue: &Catalogue, id: ResourceId) -> Result<Option<Pictur
              LEFT JOIN messages AS m ON m.message_row_id = r.message_row_id
              JOIN resources AS p ON p.resource_row_id = iif(r.role = 'video', (
                  SELECT c.resource_row_id FROM resources AS c
-                 WHERE c.app_id = r.app_id AND c.source = r.source AND c.owner = r.owner AND c.type = 'image'
+                 WHERE c.message_row_id = r.message_row_id AND c.source = r.source AND c.type = 'image'
                      AND c.key = r.cover_key
              ), r.resource_row_id)
              JOIN blobs AS b ON b.blob_row_id = p.blob_row_id

@@ -3,7 +3,7 @@
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::connections::Connections;
-use super::{CatalogueError, Transaction};
+use super::{CatalogueError, Transaction, resources};
 use crate::domain::download::State;
 use crate::domain::id::{AppId, ChatId, MessageId, OpenId, TenantKey};
 use crate::domain::message::Sender;
@@ -103,6 +103,7 @@ async fn insert_message(
     .bind(new.seen_at.unix_ms())
     .execute(transaction.connection())
     .await?;
+    resources::adopt(transaction, &[(new.app_id, message_id)]).await?;
     let known = sqlx::query_as("SELECT message_row_id, chat_id FROM messages WHERE app_id = ? AND message_id = ?")
         .bind(new.app_id.as_str())
         .bind(message_id.as_str())
@@ -146,7 +147,7 @@ async fn insert_images(
                 .push_bind(new.seen_at.unix_ms());
         });
         insert.push(
-            " ON CONFLICT (app_id, source, owner, type, key) DO UPDATE SET
+            " ON CONFLICT (app_id, source, owner, type, key) WHERE owner IS NOT NULL DO UPDATE SET
                  tenant_key = COALESCE(excluded.tenant_key, tenant_key),
                  state = iif(state = 'impossible' AND index_asked <> excluded.index_asked, 'pending', state),
                  index_asked = excluded.index_asked,

@@ -489,3 +489,28 @@ async fn what_is_no_order_is_a_problem_with_a_code() {
     assert!(app.platform.journal().is_empty(), "nothing of this was worth a request");
     assert_eq!(app.resources().await.len(), 1);
 }
+
+#[tokio::test]
+async fn what_was_asked_for_before_its_message_came_belongs_to_it_and_is_there_once() {
+    let app = spawn_app().await;
+    let keys = [Media::Png.key(1), Media::Png.key(2)];
+    let body = |key: &String| json!({"source": "resource", "message": "om_later", "key": key, "type": "image"});
+    let mut ordered = Vec::new();
+    for key in &keys {
+        ordered.push(app.post_fetch(&body(key)).await.1["id"].clone());
+    }
+    app.drain().await;
+    // The message shows only the first of them.
+    app.deliver(&event::image("om_later", &keys[0])).await;
+    app.drain().await;
+    let shown = app.resources().await;
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    for (key, id) in keys.iter().zip(&ordered) {
+        let resource = app.resource(key).await.resource;
+        assert_eq!(json!(resource.id), *id);
+        assert_eq!(resource.message_id.as_ref().map(ToString::to_string).as_deref(), Some("om_later"));
+        assert!(resource.chat_id.is_some() && resource.message_type.as_deref() == Some("image"), "{resource:?}");
+        assert_eq!(app.post_fetch(&body(key)).await.1["id"], *id, "asked for again");
+        assert_eq!(app.platform.requests_for(key), 1);
+    }
+}

@@ -134,7 +134,7 @@ const COLUMNS: [Packing; 38] = [
     ("app_id", "r.app_id"),
     ("tenant_key", "COALESCE(r.tenant_key, m.tenant_key)"),
     ("source", "r.source"),
-    ("message_id", "CASE WHEN r.source = 'message' THEN r.owner ELSE m.message_id END"),
+    ("message_id", "COALESCE(m.message_id, iif(r.source = 'message', r.owner, NULL))"),
     ("download_message_id", "r.download_message_id"),
     ("chat_id", "NULLIF(r.chat_id, '')"),
     ("chat_name", "c.name"),

@@ -134,10 +134,10 @@ impl Seeded {
         }
         let lease = (seed.state == State::Running).then_some("worker");
         let done = sqlx::query(
-            "INSERT INTO resources (app_id, source, owner, type, key, role, message_row_id, chat_id,
+            "INSERT INTO resources (app_id, source, type, key, role, message_row_id, chat_id,
                 sender_open_id, message_type, file_name, mime, size_bytes, blob_row_id, state, reason_code, upstream_code, next_attempt_at, lease_owner, lease_until,
                 listed_at, seen_at, stored_at)
-            SELECT ?, 'message', m.message_id, 'image', ?, ?, m.message_row_id, m.chat_id, m.sender_open_id, m.message_type, ?,
+            SELECT ?, 'message', 'image', ?, ?, m.message_row_id, m.chat_id, m.sender_open_id, m.message_type, ?,
                 ?, ?, (SELECT blob_row_id FROM blobs WHERE digest = unhex(?)), ?, ?, ?, ?, ?, ?, ?, ?, ?
             FROM messages AS m WHERE m.app_id = ? AND m.message_id = ?",
         )

@@ -160,7 +160,7 @@ fn push_in<T: ToString>(sql: &mut Sql, values: &[T]) {
     sql.push(")");
 }
 
-/// A resource belongs to the message that owns it, or to the one that told of it (ticket images).
+/// A resource belongs to a message, or was asked for from one that the archive was never told of.
 fn push_messages(sql: &mut Sql, filter: &Filter) {
     if filter.message_id.is_empty() {
         return;

@@ -95,7 +95,8 @@ impl Pending {
 
 /// Says which resource has no place in the index.
 async fn warn_of_crowd(connection: &mut SqliteConnection, id: ResourceId) -> Result<(), CatalogueError> {
-    let about = "SELECT app_id, iif(source = 'message', owner, NULL) FROM resources WHERE resource_row_id = ?";
+    let about = "SELECT r.app_id, COALESCE(m.message_id, iif(r.source = 'message', r.owner, NULL))
+         FROM resources AS r LEFT JOIN messages AS m USING (message_row_id) WHERE r.resource_row_id = ?";
     let about = sqlx::query_as::<_, (String, Option<String>)>(about).bind(id.0).fetch_optional(connection).await?;
     let (app_id, message_id) = about.unwrap_or_default();
     tracing::warn!(resource.id = %id, message.id = message_id, app.id = app_id,

@@ -150,12 +150,13 @@ impl Books {
     /// was stored by one try.
     async fn assert_no_needless_request(&self, catalogue: &Catalogue, requests: &HashMap<Id, usize>) {
         let tries = sqlx::query(
-            "SELECT r.owner, r.key, COUNT(*) AS tries, SUM(t.result = 'stored') AS good
-             FROM resources AS r JOIN tries AS t USING (resource_row_id)
+            "SELECT COALESCE(m.message_id, r.owner) AS message_id, r.key, COUNT(*) AS tries,
+                 SUM(t.result = 'stored') AS good
+             FROM resources AS r LEFT JOIN messages AS m USING (message_row_id) JOIN tries AS t USING (resource_row_id)
              GROUP BY r.resource_row_id",
         );
         for row in tries.fetch_all(catalogue.read()).await.unwrap() {
-            let id: Id = (row.get("owner"), row.get("key"));
+            let id: Id = (row.get("message_id"), row.get("key"));
             let (tries, good): (i64, i64) = (row.get("tries"), row.get("good"));
             let lost = self.lost.iter().filter(|(claimed, _)| *claimed == id).count();
             let asked = requests.get(&id).copied().unwrap_or(0);
@@ -223,12 +224,13 @@ fn requests(journal: &[Entry]) -> HashMap<Id, usize> {
 
 async fn lines(catalogue: &Catalogue) -> Vec<Line> {
     let rows = sqlx::query(
-        "SELECT owner, key, state, lower(hex(digest)) AS sha256, lease_owner, lease_until
-         FROM resources LEFT JOIN blobs USING (blob_row_id)",
+        "SELECT COALESCE(message_id, owner) AS message_id, key, state, lower(hex(digest)) AS sha256, lease_owner,
+             lease_until
+         FROM resources LEFT JOIN messages USING (message_row_id) LEFT JOIN blobs USING (blob_row_id)",
     );
     let rows = rows.fetch_all(catalogue.read()).await.unwrap();
     let line = |row: &sqlx::sqlite::SqliteRow| Line {
-        id: (row.get("owner"), row.get("key")),
+        id: (row.get("message_id"), row.get("key")),
         state: row.get("state"),
         sha256: row.get("sha256"),
         lease: row.get::<Option<String>, _>("lease_owner").zip(row.get("lease_until")),

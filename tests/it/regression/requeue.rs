@@ -48,7 +48,7 @@ async fn a_catalogue_that_failed_once_ended_a_requeue_until_the_next_start() {
     let elsewhere = Media::Blob { size_bytes: 10 }.key(1_000_000);
     app.deliver(&event::file("om_elsewhere", &elsewhere, "a.bin")).await;
     until("others' deliveries go on", async || {
-        app.count("SELECT COUNT(*) FROM resources WHERE owner = 'om_elsewhere' AND state = 'stored'").await == 1
+        app.count("SELECT COUNT(*) FROM v_resources WHERE message_id = 'om_elsewhere' AND state = 'stored'").await == 1
     })
     .await;
     mend(&app).await;
