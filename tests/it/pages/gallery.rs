@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::browser::{Browser, between, shelved, text};
 use super::export::unzipped;
-use crate::support::spawn_app;
+use crate::support::{spawn_app, until};
 
 #[tokio::test]
 async fn a_bad_filter_is_named_at_its_field_in_the_readers_language() {
@@ -112,6 +112,9 @@ async fn a_chat_without_a_name_is_known_by_its_person() {
     let alone = event::file("om_1", &Media::Text.key(1), "note.txt");
     app.deliver(&event::MessageEvent { chat_id: event::P2P_CHAT.into(), chat_type: "p2p", ..alone }).await;
     app.drain().await;
+    // Who is looked up later than that would get another name while the pages are read.
+    let looked_up = async || app.count("SELECT COUNT(*) FROM senders WHERE name_due_at = 0").await == 0;
+    until("its person was looked up", looked_up).await;
     let mut browser = Browser::signed_in(&app).await;
     let id = app.resource(&Media::Text.key(1)).await.resource.id;
     let places = ["/", "/chats", "/resources", "/resources?view=table", &format!("/resources/{id}")];
