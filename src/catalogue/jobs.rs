@@ -113,7 +113,7 @@ pub async fn add(transaction: &mut Transaction, new: NewJob<'_>, now: Timestamp)
     Ok(())
 }
 
-/// Claims the next job of a kind that is due, if there is one. Whether there is one is asked without the write lock.
+/// Claims the next job of a kind that is due, if there is one: what failed stands behind all others. Whether there is one is asked without the write lock.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -134,7 +134,7 @@ pub async fn claim(
              SELECT job_row_id
              FROM jobs
              WHERE kind = ?3 AND lease_owner IS NULL AND due_at <= ?4
-             ORDER BY rank, due_at, job_row_id
+             ORDER BY failures > 0, rank, due_at, job_row_id
              LIMIT 1
          )
          RETURNING job_row_id, attempts, app_id, subject, progress, failures",
@@ -303,6 +303,25 @@ mod tests {
         let job = claim(&seeded, noon()).await.unwrap();
         settle(&seeded, &job, Outcome::Continued { progress: 1 }, noon()).await;
         assert_eq!(claim(&seeded, noon()).await.unwrap().failures, 0);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_failed_again_and_again_kept_every_lower_rank_from_its_turn() {
+        let seeded = Seeded::new().await;
+        add(&seeded, "fails", 0).await;
+        add(&seeded, "start", 1).await;
+        let mut order = Vec::new();
+        for minute in 1..=4 {
+            let now = noon().after(MINUTE * minute);
+            let job = claim(&seeded, now).await.unwrap();
+            let outcome = match job.subject.as_str() {
+                "fails" => Outcome::Failed { error: "in trouble".to_owned() },
+                _ => Outcome::Done,
+            };
+            settle(&seeded, &job, outcome, now).await;
+            order.push(job.subject);
+        }
+        assert_eq!(order, ["fails", "start", "fails", "fails"]);
     }
 
     #[tokio::test]
