@@ -104,7 +104,7 @@ pub async fn write(catalogue: &Catalogue, owner: &str, finished: &mut [Finished]
     if healed.is_full
         && let Err(error) = custody::settle(catalogue).await
     {
-        // It is gone on with at the next start; what these endings are about is recorded.
+        // A job stands for what is left, and what these endings are about is recorded.
         tracing::error!(error = %chain(&error), "Cannot give bytes that are back to all who had lost them");
     }
     Ok(())

@@ -2,12 +2,12 @@
 //!
 //! A resource points to a blob or to none, and has its bytes if that blob is not damaged: nothing else says so.
 //! What becomes of a blob is written into its own row first; its resources follow in portions, in the same
-//! transaction where they are few. Until the last one has followed the blob is `unsettled`, so that whoever starts
-//! next goes on with it.
+//! transaction where they are few. Until the last one has followed the blob is `unsettled`, and where that takes more
+//! than a portion a job stands for the rest: whoever was about to do it may fail, or end.
 
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
-use super::requeue::Portion;
+use super::requeue::{self, Portion, Subject};
 use super::statements::is_usual;
 use super::{Catalogue, CatalogueError, Transaction};
 use crate::domain::digest::Digest;
@@ -107,7 +107,7 @@ pub(super) async fn heal(
     .bind(serde_json::Value::from(blobs).to_string())
     .execute(transaction.connection())
     .await?;
-    settle_next(transaction).await
+    settle_first(transaction, at).await
 }
 
 /// Notes that somebody has read bytes as a whole and found them right.
@@ -136,9 +136,18 @@ pub async fn lose(catalogue: &Catalogue, digest: &Digest, loss: Loss, at: Timest
         .bind(digest.as_bytes().as_slice())
         .execute(transaction.connection())
         .await?;
-    let first = settle_next(&mut transaction).await?;
+    let first = settle_first(&mut transaction, at).await?;
     transaction.commit().await?;
     Ok(first.count + if first.is_full { settle(catalogue).await? } else { 0 })
+}
+
+/// Has a first portion follow, and asks for the rest if there is one.
+async fn settle_first(transaction: &mut Transaction, now: Timestamp) -> Result<Portion, CatalogueError> {
+    let first = settle_next(transaction).await?;
+    if first.count >= u64::from(PORTION) {
+        requeue::add(transaction, None, &Subject::Blobs, now).await?;
+    }
+    Ok(first)
 }
 
 /// Has all resources follow what became of their blobs. Returns how many did.
@@ -207,6 +216,7 @@ mod tests {
     use super::*;
     use crate::catalogue::changes::changes;
     use crate::catalogue::endings::{self, Ending, Finished};
+    use crate::catalogue::jobs::{self, Kind};
     use crate::catalogue::listing::resource::{Resource, find};
     use crate::catalogue::listing::seed::{Seed, Seeded, noon};
     use crate::catalogue::resources::{Lease, Take, claim_one, reclaim_expired, reclaim_of};
@@ -382,6 +392,32 @@ mod tests {
         settle(&seeded.catalogue).await.unwrap();
         assert_eq!(changed(State::Stored).await, i64::try_from(many).unwrap());
         assert_eq!(lose(&seeded.catalogue, &digest(), Loss::Missing, noon()).await.unwrap(), many);
+    }
+
+    #[tokio::test]
+    async fn what_had_not_followed_its_blob_when_the_catalogue_failed_waited_for_the_next_start() {
+        let seeded = Seeded::new().await;
+        for key in 0..PORTION + 2 {
+            add(&seeded, &format!("img_{key}")).await;
+        }
+        let count = async |state: State| -> i64 {
+            let count = sqlx::query_scalar("SELECT COUNT(*) FROM resources WHERE state = ?").bind(state.as_str());
+            count.fetch_one(seeded.catalogue.read()).await.unwrap()
+        };
+        lose(&seeded.catalogue, &digest(), Loss::Missing, noon()).await.unwrap();
+        assert_eq!(count(State::Stored).await, 0);
+        claim(&seeded, ResourceId(1)).await;
+        // The first portion only, as if the catalogue had failed after it.
+        end(&seeded, ResourceId(1), stored()).await;
+        assert_eq!(count(State::Stored).await, i64::from(PORTION) + 1);
+        while let Some(job) = jobs::claim(&seeded.catalogue, Kind::Requeue, lease(), noon()).await.unwrap() {
+            let mut transaction = seeded.catalogue.begin().await.unwrap();
+            let portion = requeue::requeue_next(&mut transaction, &job).await.unwrap();
+            jobs::settle(transaction, &job, &portion.outcome(), noon()).await.unwrap();
+        }
+        let unsettled = sqlx::query_scalar("SELECT COUNT(*) FROM blobs WHERE unsettled = 1");
+        let unsettled: i64 = unsettled.fetch_one(seeded.catalogue.read()).await.unwrap();
+        assert_eq!((count(State::Stored).await, unsettled), (i64::from(PORTION) + 2, 0));
     }
 
     #[tokio::test]

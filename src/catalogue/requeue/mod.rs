@@ -36,7 +36,7 @@ pub enum Subject {
     LocalFailures,
     /// Quoted messages that could not be had because of the configuration or on this machine before a start.
     QuotedMessages,
-    /// What points to a blob that was lost or came back, where a process ended before all of it had followed.
+    /// What points to a blob that was lost or came back, where not all of it has followed yet.
     Blobs,
 }
 
