@@ -123,11 +123,12 @@ CREATE TABLE blobs (
 CREATE INDEX blobs_unsettled ON blobs (blob_row_id) WHERE unsettled = 1;
 
 -- A resource's row is its job: there is no second queue that could disagree with the catalogue.
--- What a resource is, are its message, type and key. Messages come one after the other, so that their resources stand
--- at the end of that index; the ids of messages are random, and each would change some leaf of another. `owner` is
--- given where there is no such row: the ticket, or a message that the archive was never told of. `listed_at` is the time it is listed under: when its
--- message was sent, else when it was first seen. `failures` counts failures in a row, `failures_alike`
--- those of them at the end that had the same reason. Ids are public and some rows go: none is given again.
+-- What a resource is, are its app, source, message, type and key. Messages come one after the other, so that their
+-- resources stand at the end of that index; the ids of messages are random, and each would change some leaf of another.
+-- `owner` is what a resource without such a row belongs to: the ticket, a message that the archive was never told of,
+-- or nothing, which is empty. No part of it is NULL. `listed_at` is the time it is listed under: when its message was
+-- sent, else when it was first seen. `failures` counts failures in a row, `failures_alike` those of them at the end that
+-- had the same reason. Ids are public and some rows go: none is given again.
 --
 -- Ticket images are asked for by ticket, message and position; the API wants the position for posts and
 -- refuses it for messages that are an image. Both have position 0 in their key, so `index_asked` says which
@@ -143,7 +144,7 @@ CREATE TABLE resources (
     tenant_key           TEXT,
     source               TEXT NOT NULL
         CHECK (source IN ('message', 'image', 'file', 'baike', 'lingo', 'ticket_image')),
-    owner                TEXT,
+    owner                TEXT NOT NULL DEFAULT '',
     type                 TEXT NOT NULL CHECK (type IN ('image', 'file', '')),
     key                  TEXT NOT NULL,
     role                 TEXT NOT NULL
@@ -177,7 +178,7 @@ CREATE TABLE resources (
     sender_open_id       TEXT,
     message_type         TEXT,
     cover_key            TEXT,
-    CONSTRAINT owner_unless_message_known CHECK ((owner IS NULL) = (source = 'message' AND message_row_id IS NOT NULL)),
+    CONSTRAINT owner_unless_message_known CHECK (source <> 'message' OR (owner = '') = (message_row_id IS NOT NULL)),
     CONSTRAINT stored_means_bytes CHECK (
         state <> 'stored'
         OR (blob_row_id IS NOT NULL AND size_bytes IS NOT NULL AND stored_at IS NOT NULL AND reason_code IS NULL)
@@ -188,7 +189,8 @@ CREATE TABLE resources (
 
 CREATE UNIQUE INDEX resource_of_message ON resources (message_row_id, source, type, key)
     WHERE message_row_id IS NOT NULL;
-CREATE UNIQUE INDEX resource_of_owner ON resources (app_id, source, owner, type, key) WHERE owner IS NOT NULL;
+CREATE UNIQUE INDEX resource_of_owner ON resources (app_id, source, owner, type, key)
+    WHERE source <> 'message' OR message_row_id IS NULL;
 
 -- The queue: what is due at once (newest first), what waits for its next attempt, what runs. Opening a forward
 -- has a queue of its own in the same table: neither waits behind the other.

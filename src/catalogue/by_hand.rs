@@ -44,6 +44,7 @@ pub async fn knows_tenant(read: &Connections, app_id: &AppId, target: &Target) -
         "SELECT EXISTS (
              SELECT 1 FROM resources
              WHERE app_id = ?1 AND source = ?2 AND owner = ?3 AND type = ?4 AND key = ?5 AND tenant_key IS NOT NULL
+                 AND (source <> 'message' OR message_row_id IS NULL)
          ) OR EXISTS (
              SELECT 1 FROM messages AS m
              LEFT JOIN resources AS r

@@ -67,8 +67,8 @@ const TAKE_BYTES: &str = "UPDATE resources AS twin
      WHERE source.source = 'message' AND source.state = 'stored' AND twin.source = 'message'
          AND twin.state NOT IN ('stored', 'running') AND twin.app_id = source.app_id
          AND twin.download_message_id = COALESCE(
-             source.download_message_id, source.owner,
-             (SELECT m.message_id FROM messages AS m WHERE m.message_row_id = source.message_row_id)
+             source.download_message_id,
+             (SELECT m.message_id FROM messages AS m WHERE m.message_row_id = source.message_row_id), source.owner
          )
          AND twin.type = source.type AND twin.key = source.key";
 
@@ -104,7 +104,7 @@ pub async fn link_stored(
              WHERE m.app_id = ?1 AND m.message_id = ?2 AND r.source = 'message' AND r.state = 'stored'
              UNION ALL
              SELECT resource_row_id FROM resources
-             WHERE app_id = ?1 AND source = 'message' AND owner = ?2 AND state = 'stored'
+             WHERE app_id = ?1 AND source = 'message' AND owner = ?2 AND message_row_id IS NULL AND state = 'stored'
              UNION ALL
              SELECT resource_row_id FROM resources
              WHERE app_id = ?1 AND download_message_id = ?2 AND state = 'stored'

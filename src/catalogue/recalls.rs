@@ -51,7 +51,8 @@ pub async fn insert(transaction: &mut Transaction, recall: Recall<'_>) -> Result
              SELECT r.resource_row_id FROM messages AS m JOIN resources AS r USING (message_row_id)
              WHERE m.app_id = ?5 AND m.message_id = ?6 AND r.source = 'message'
              UNION ALL
-             SELECT resource_row_id FROM resources WHERE app_id = ?5 AND source = 'message' AND owner = ?6
+             SELECT resource_row_id FROM resources
+             WHERE app_id = ?5 AND source = 'message' AND owner = ?6 AND message_row_id IS NULL
              UNION ALL
              SELECT resource_row_id FROM resources WHERE app_id = ?5 AND download_message_id = ?6
          )",

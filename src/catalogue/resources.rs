@@ -114,12 +114,13 @@ pub(super) async fn adopt(
                      m.message_type, COALESCE(m.sent_at, resources.listed_at)
                  FROM messages AS m WHERE m.app_id = resources.app_id AND m.message_id = resources.owner
              ),
-             owner = NULL
+             owner = ''
          WHERE resource_row_id IN (
              SELECT r.resource_row_id
              FROM json_each(?) AS told
              CROSS JOIN resources AS r
                  ON r.app_id = told.value ->> 0 AND r.source = 'message' AND r.owner = told.value ->> 1
+                     AND r.message_row_id IS NULL
          )",
     )
     .bind(serde_json::json!(messages).to_string())
@@ -146,7 +147,7 @@ pub async fn insert_by_hand(
         "INSERT INTO resources (app_id, tenant_key, source, owner, type, key, role, index_asked, message_row_id,
              chat_id, sender_open_id, message_type, state, reason_code, listed_at, seen_at)
          SELECT given.app_id, COALESCE(m.tenant_key, ?11), given.source,
-             iif(m.message_row_id IS NULL, given.owner, NULL), given.type, given.key,
+             iif(m.message_row_id IS NULL, given.owner, ''), given.type, given.key,
              given.role, given.index_asked, m.message_row_id, COALESCE(m.chat_id, ''), m.sender_open_id, m.message_type,
              given.state, given.reason_code, COALESCE(m.sent_at, given.seen_at), given.seen_at
          FROM (SELECT ?1 AS app_id, ?2 AS source, ?3 AS owner, ?4 AS type, ?5 AS key, ?6 AS role, ?7 AS state,
@@ -155,7 +156,7 @@ pub async fn insert_by_hand(
              ON given.source = 'message' AND m.app_id = given.app_id AND m.message_id = given.owner
          WHERE TRUE
          ON CONFLICT (message_row_id, source, type, key) WHERE message_row_id IS NOT NULL DO NOTHING
-         ON CONFLICT (app_id, source, owner, type, key) WHERE owner IS NOT NULL DO UPDATE SET
+         ON CONFLICT (app_id, source, owner, type, key) WHERE source <> 'message' OR message_row_id IS NULL DO UPDATE SET
              index_asked = excluded.index_asked,
              tenant_key = COALESCE(excluded.tenant_key, tenant_key),
              state = iif(state IN ('impossible', 'blocked'), 'pending', state)
@@ -179,6 +180,7 @@ pub async fn insert_by_hand(
     let id = sqlx::query_scalar(
         "SELECT resource_row_id FROM resources
          WHERE app_id = ?1 AND source = ?2 AND owner = ?3 AND type = ?4 AND key = ?5
+             AND (source <> 'message' OR message_row_id IS NULL)
          UNION ALL
          SELECT r.resource_row_id FROM messages AS m JOIN resources AS r USING (message_row_id)
          WHERE ?2 = 'message' AND m.app_id = ?1 AND m.message_id = ?3 AND r.source = ?2 AND r.type = ?4 AND r.key = ?5",

@@ -147,7 +147,7 @@ async fn insert_images(
                 .push_bind(new.seen_at.unix_ms());
         });
         insert.push(
-            " ON CONFLICT (app_id, source, owner, type, key) WHERE owner IS NOT NULL DO UPDATE SET
+            " ON CONFLICT (app_id, source, owner, type, key) WHERE source <> 'message' OR message_row_id IS NULL DO UPDATE SET
                  tenant_key = COALESCE(excluded.tenant_key, tenant_key),
                  state = iif(state = 'impossible' AND index_asked <> excluded.index_asked, 'pending', state),
                  index_asked = excluded.index_asked,

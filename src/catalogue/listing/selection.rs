@@ -166,7 +166,8 @@ fn push_messages(sql: &mut Sql, filter: &Filter) {
         return;
     }
     sql.push(" AND r.resource_row_id IN (SELECT resource_row_id FROM resources WHERE app_id IN ");
-    sql.push(apps_of("resources")).push(" AND source = ").push_bind(Source::Message.as_str()).push(" AND owner");
+    sql.push(apps_of("resources")).push(" AND source = ").push_bind(Source::Message.as_str());
+    sql.push(" AND message_row_id IS NULL AND owner");
     push_in(sql, &filter.message_id);
     sql.push(" UNION ALL SELECT resource_row_id FROM resources WHERE message_row_id IN (");
     sql.push("SELECT message_row_id FROM messages WHERE app_id IN ").push(apps_of("messages")).push(" AND message_id");
